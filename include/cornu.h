@@ -1,0 +1,349 @@
+/* Cornu: runs, inspects and saves Keras models, without Python.
+ *
+ * Conventions. Every function that can fail returns a cornu_status; on failure cornu_last_error() holds one sentence with the file,
+ * the member or layer, the key, what was found and what is allowed. Result pointers come last and are set to NULL or
+ * zero on failure. Options structs begin with their size: initialise them with their CORNU_..._INIT macro. NULL options
+ * mean the defaults. Strings are UTF-8; where a pointer comes with a size, it is also NUL-terminated unless said otherwise.
+ * "borrowed until X" means the library owns the memory and keeps it unchanged until X.
+ * Threads: *thread-safe* functions may be called by any number of threads at once; the others by one thread at a time
+ * on one object. */
+#ifndef CORNU_H
+#define CORNU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32) || defined(__CYGWIN__)
+#define CORNU_API
+#else
+#define CORNU_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CORNU_VERSION_MAJOR 0
+#define CORNU_VERSION_MINOR 1
+#define CORNU_VERSION_PATCH 0
+
+/* "MAJOR.MINOR.PATCH" of the library that is loaded. Static storage. Thread-safe. */
+CORNU_API const char* cornu_version(void);
+
+/* ---- Errors ---------------------------------------------------------------------------------------------------- */
+
+typedef enum cornu_status {
+    CORNU_OK = 0,
+    CORNU_BAD_ARGUMENT = 1, /* the caller's fault: NULL, a wrong shape, dtype or name; nothing was done */
+    CORNU_NO_MEMORY = 2,    /* an allocation failed, or a memory limit set by the caller would be exceeded */
+    CORNU_NOT_FOUND = 3,    /* a file, member, variable or key is not there */
+    CORNU_IO_ERROR = 4,     /* the operating system refused to read or write; the message has its reason */
+    CORNU_BAD_FILE = 5,     /* the file is empty, truncated, damaged, of another format, or exceeds a limit on files */
+    CORNU_REFUSED = 6,      /* the file holds code or a path, which safe_mode refuses */
+    CORNU_UNSUPPORTED = 7,  /* the file is good, but holds something that cannot run or be written here */
+    CORNU_EXISTS = 8,       /* the target of a save exists and overwrite is 0 */
+    CORNU_NO_DEVICE = 9,    /* the device that was asked for is not here */
+    CORNU_DEVICE_ERROR = 10, /* a device call failed; outputs are undefined, the session stays usable */
+    CORNU_DEVICE_LOST = 11, /* the device context is dead; every later device call returns this at once */
+    CORNU_CANCELLED = 12    /* the caller's progress function asked to stop */
+} cornu_status;
+
+/* Name of a status, "OK", "BAD_ARGUMENT", ...; "UNKNOWN" for other numbers. Static storage. Thread-safe. */
+CORNU_API const char* cornu_status_name(cornu_status status);
+
+/* The sentence of the last failure on this thread, "" if there was none. Borrowed until the next failing call on this
+ * thread. Thread-safe. */
+CORNU_API const char* cornu_last_error(void);
+
+/* Frees memory that a function of this library gave away (each says so). NULL is allowed. Thread-safe. */
+CORNU_API void cornu_free(void* memory);
+
+/* ---- Tensors --------------------------------------------------------------------------------------------------- */
+
+typedef enum cornu_dtype {
+    CORNU_FLOAT32 = 1,
+    CORNU_FLOAT64 = 2,
+    CORNU_FLOAT16 = 3,
+    CORNU_BFLOAT16 = 4,
+    CORNU_INT8 = 5,
+    CORNU_INT16 = 6,
+    CORNU_INT32 = 7,
+    CORNU_INT64 = 8,
+    CORNU_UINT8 = 9,
+    CORNU_UINT16 = 10,
+    CORNU_UINT32 = 11,
+    CORNU_UINT64 = 12,
+    CORNU_BOOL = 13,      /* one byte, 0 or 1 */
+    CORNU_COMPLEX64 = 14, /* two float32: real, imaginary */
+    CORNU_COMPLEX128 = 15,
+    CORNU_STRING = 16 /* elements are cornu_string */
+} cornu_dtype;
+
+/* Keras's name of a dtype, "float32", "bfloat16", "string", ...; "unknown" for other numbers. Thread-safe. */
+CORNU_API const char* cornu_dtype_name(cornu_dtype dtype);
+/* Bytes of one element; sizeof(cornu_string) for strings; 0 for other numbers. Thread-safe. */
+CORNU_API size_t cornu_dtype_size(cornu_dtype dtype);
+
+/* One element of a string tensor: size bytes of UTF-8, which may hold NUL bytes. */
+typedef struct cornu_string {
+    const char* data;
+    size_t size;
+} cornu_string;
+
+#define CORNU_MAX_DIMS 16
+
+/* A dense row-major tensor. A value: copying the struct does not copy the elements. */
+typedef struct cornu_tensor {
+    cornu_dtype dtype;
+    int32_t ndim;                 /* 0 is a scalar */
+    int64_t dims[CORNU_MAX_DIMS]; /* dims[ndim ...] are 0 */
+    void* data;                   /* elements; the caller's, or the library's when owner is not NULL */
+    void* owner;                  /* library-private; NULL when data is the caller's */
+    int32_t device;               /* CORNU_HOST, or the CUDA device number that data lives on */
+} cornu_tensor;
+
+#define CORNU_HOST (-1)
+
+/* A tensor over the caller's data, borrowed. ndim dimensions follow, each an int. ndim outside 0..CORNU_MAX_DIMS gives a
+ * tensor of ndim -1, which every function refuses. Thread-safe. */
+CORNU_API cornu_tensor cornu_tensor_of(cornu_dtype dtype, void* data, int ndim, ...);
+/* The same with dims[ndim]. Thread-safe. */
+CORNU_API cornu_tensor cornu_tensor_shaped(cornu_dtype dtype, void* data, int ndim, const int64_t* dims);
+/* Number of elements, the product of the dims: 1 for a scalar, -1 for an invalid tensor or an overflow. Thread-safe. */
+CORNU_API int64_t cornu_tensor_count(const cornu_tensor* tensor);
+/* Frees elements owned by the library and sets data and owner to NULL. Leaves the caller's data alone. */
+CORNU_API void cornu_tensor_release(cornu_tensor* tensor);
+
+/* ---- Models: documents that load, change and save -------------------------------------------------------------- */
+
+typedef struct cornu_model cornu_model;
+
+typedef enum cornu_format {
+    CORNU_FORMAT_AUTO = 0,     /* loading: by content; saving: by the path's extension */
+    CORNU_FORMAT_KERAS = 1,    /* .keras, a zip archive */
+    CORNU_FORMAT_KERAS_DIR = 2, /* the same members in a directory */
+    CORNU_FORMAT_WEIGHTS = 3   /* .weights.h5 of Keras 3 */
+} cornu_format;
+
+/* Called now and then during long work with done and total units (bytes, say). Another result than 0 cancels: the work
+ * ends with CORNU_CANCELLED. */
+typedef int (*cornu_progress)(void* user, uint64_t done, uint64_t total);
+
+typedef struct cornu_load_options {
+    size_t size;             /* sizeof(cornu_load_options) */
+    int safe_mode;           /* 1: refuse a file that holds code or a path. 0: such layers load as data that is never run */
+    int compile;             /* 1: read compile_config and optimizer state as such. 0: keep them only as data */
+    const char* config_path; /* architecture JSON for a file that holds weights only, or NULL */
+    uint64_t max_bytes;      /* refuse files that would take more host memory; 0: no limit */
+    cornu_progress progress; /* or NULL */
+    void* progress_user;
+} cornu_load_options;
+#define CORNU_LOAD_OPTIONS_INIT {sizeof(cornu_load_options), 1, 1, NULL, 0, NULL, NULL}
+
+typedef struct cornu_save_options {
+    size_t size;           /* sizeof(cornu_save_options) */
+    cornu_format format;   /* CORNU_FORMAT_AUTO: by the extension; in memory, as the model was loaded */
+    int overwrite;         /* 1: replace an existing target. 0: CORNU_EXISTS */
+    int include_optimizer; /* 0: leave the optimizer's variables out */
+    cornu_progress progress;
+    void* progress_user;
+} cornu_save_options;
+#define CORNU_SAVE_OPTIONS_INIT {sizeof(cornu_save_options), CORNU_FORMAT_AUTO, 1, 1, NULL, NULL}
+
+/* Opens a model file or directory; its content decides the format. Variables stay in the file until somebody needs
+ * them, so the file must not change while the model lives. The model is the caller's: cornu_model_destroy.
+ * CORNU_NOT_FOUND, CORNU_IO_ERROR, CORNU_BAD_FILE, CORNU_REFUSED, CORNU_NO_MEMORY, CORNU_BAD_ARGUMENT. Thread-safe. */
+CORNU_API cornu_status cornu_model_load(const char* path, const cornu_load_options* options, cornu_model** out);
+/* The same from size bytes of memory, borrowed until the model is destroyed. Thread-safe. */
+CORNU_API cornu_status cornu_model_load_memory(const void* data, size_t size, const cornu_load_options* options,
+                                               cornu_model** out);
+/* Writes the model to a path. The target is replaced at once when all is written and synced: after a failure or a crash it is what it was
+ * before. JSON that was not changed is written from its original text. */
+CORNU_API cornu_status cornu_model_save(cornu_model* model, const char* path, const cornu_save_options* options);
+/* Writes the model to memory, which is the caller's: cornu_free. */
+CORNU_API cornu_status cornu_model_save_memory(cornu_model* model, const cornu_save_options* options, void** out,
+                                               size_t* out_size);
+/* Gives the model up; it is freed when its last session is. NULL is allowed. */
+CORNU_API void cornu_model_destroy(cornu_model* model);
+
+/* What a model file says of itself. Strings are borrowed until the model is destroyed; NULL where the file does not say. */
+typedef struct cornu_model_info {
+    size_t size; /* sizeof(cornu_model_info), set by the caller */
+    cornu_format format;
+    const char* format_name;  /* "keras", "keras-dir", "weights.h5" */
+    const char* keras_version;
+    const char* date_saved;
+    const char* class_name; /* of the root object: "Functional", "Sequential", ... */
+    const char* name;       /* of the model */
+    const char* optimizer;  /* class name, NULL if the model is not compiled */
+    int64_t layer_count;    /* layers of the root model */
+    int64_t variable_count; /* all variables in the file, those of the optimizer too */
+    int64_t parameter_count;          /* elements of the layers' variables */
+    int64_t trainable_count;          /* of them trainable, as far as the file tells */
+    int64_t optimizer_parameter_count; /* elements of the optimizer's variables */
+    int64_t asset_count;
+    uint64_t weight_bytes; /* bytes of the layers' variables */
+    uint64_t optimizer_bytes;
+} cornu_model_info;
+
+CORNU_API cornu_status cornu_model_get_info(cornu_model* model, cornu_model_info* info);
+
+/* One variable of the file. Strings are borrowed until the model is destroyed. */
+typedef struct cornu_variable_info {
+    size_t size;       /* sizeof(cornu_variable_info), set by the caller */
+    const char* path;  /* in the weights file: "layers/dense/vars/0", "optimizer/vars/3" */
+    const char* layer; /* name of the layer that owns it, or NULL */
+    cornu_dtype dtype;
+    int32_t ndim;
+    int64_t dims[CORNU_MAX_DIMS];
+    uint64_t bytes;
+    uint64_t version; /* 0 as loaded; raised by every cornu_model_set_variable */
+    int is_optimizer; /* 1: belongs to the optimizer */
+} cornu_variable_info;
+
+/* Number of variables; they are numbered in file order of their groups. */
+CORNU_API int64_t cornu_model_variable_count(cornu_model* model);
+CORNU_API cornu_status cornu_model_variable_info(cornu_model* model, int64_t index, cornu_variable_info* info);
+/* Copies a variable by its path into out: into the caller's data when out->data is not NULL (dtype and shape must be the variable's), else
+ * into memory owned by the library, released by cornu_tensor_release. */
+CORNU_API cornu_status cornu_model_get_variable(cornu_model* model, const char* path, cornu_tensor* out);
+/* Gives a variable new values. The shape must be the variable's; another dtype is converted as Keras's assign does. Waits for running
+ * sessions; their next run uses the new values. */
+CORNU_API cornu_status cornu_model_set_variable(cornu_model* model, const char* path, const cornu_tensor* value);
+
+typedef enum cornu_json_part { CORNU_JSON_CONFIG = 0, CORNU_JSON_METADATA = 1 } cornu_json_part;
+
+/* The JSON text of the value at a JSON pointer (RFC 6901: "" is the whole document, "/config/layers/1/config/units"),
+ * in its original spelling where it was not changed. The text is the caller's: cornu_free. */
+CORNU_API cornu_status cornu_model_get_json(cornu_model* model, cornu_json_part part, const char* pointer, char** out);
+/* Replaces the value at a JSON pointer by that of a JSON text, or adds a key to an existing object. Sessions that exist are not changed. */
+CORNU_API cornu_status cornu_model_set_json(cornu_model* model, cornu_json_part part, const char* pointer,
+                                            const char* text);
+
+/* One layer of the root model, or of a model nested in it, in the order of the file; nested layers follow their model. */
+typedef struct cornu_layer_info {
+    size_t size; /* sizeof(cornu_layer_info), set by the caller */
+    const char* name;
+    const char* class_name;
+    const char* path; /* in the weights file: "layers/dense" */
+    int32_t depth;    /* 0 in the root model, 1 in a model nested in it, ... */
+    int32_t trainable;
+    int64_t parameter_count;
+    const char* output_shape; /* as summary() writes it, "(None, 10)", "?" where it cannot be told */
+    const char* inputs;       /* names of the layers it is called on, "a, b"; "" for none */
+    const char* missing;      /* why it cannot run here, NULL if it can */
+} cornu_layer_info;
+
+CORNU_API int64_t cornu_model_layer_count(cornu_model* model);
+CORNU_API cornu_status cornu_model_layer_info(cornu_model* model, int64_t index, cornu_layer_info* info);
+
+/* One file under assets/ of the archive. Name borrowed until the model is destroyed. */
+CORNU_API int64_t cornu_model_asset_count(cornu_model* model);
+CORNU_API cornu_status cornu_model_asset_info(cornu_model* model, int64_t index, const char** name, uint64_t* bytes);
+
+/* ---- Sessions: models that run --------------------------------------------------------------------------------- */
+
+typedef struct cornu_session cornu_session;
+
+typedef enum cornu_precision {
+    CORNU_PRECISION_DEFAULT = 0,
+    CORNU_PRECISION_STRICT = 1,
+    CORNU_PRECISION_TF32 = 2,
+    CORNU_PRECISION_BF16 = 3,
+    CORNU_PRECISION_FP16 = 4
+} cornu_precision;
+
+typedef struct cornu_session_options {
+    size_t size;        /* sizeof(cornu_session_options) */
+    const char* device; /* "auto", "cpu", "reference" (the slow exact one), "cuda", "cuda:N"; NULL: "auto" */
+    cornu_precision precision;
+    int threads;                /* CPU threads; 0: as many as the machine has */
+    int training;               /* Keras's `training` argument: 0 or 1 */
+    uint64_t seed;              /* of the random layers, at training 1 */
+    uint64_t max_bytes;         /* refuse runs that need more memory for activations; 0: no limit */
+    const char* const* outputs; /* names of layers whose outputs to return instead of the model's */
+    int n_outputs;
+} cornu_session_options;
+#define CORNU_SESSION_OPTIONS_INIT {sizeof(cornu_session_options), NULL, CORNU_PRECISION_DEFAULT, 0, 0, 0, 0, NULL, 0}
+
+/* Makes a model ready to run. Whatever cannot run is refused, all of it in one message. The session keeps the model
+ * alive. CORNU_UNSUPPORTED, CORNU_BAD_FILE (missing or misshapen variables), CORNU_NO_DEVICE, CORNU_NO_MEMORY.
+ * Thread-safe: any number of threads may each have sessions on one model. */
+CORNU_API cornu_status cornu_session_create(cornu_model* model, const cornu_session_options* options,
+                                            cornu_session** out);
+CORNU_API void cornu_session_destroy(cornu_session* session);
+
+/* An input or output of a session. name is borrowed until the session is destroyed. */
+typedef struct cornu_port {
+    size_t size; /* sizeof(cornu_port), set by the caller */
+    const char* name;
+    cornu_dtype dtype;
+    int32_t ndim;                 /* -1: not known before shapes are given */
+    int64_t dims[CORNU_MAX_DIMS]; /* -1: any; the first is the batch */
+    int optional;                 /* 1: the input may be left out: a tensor of dtype 0 */
+} cornu_port;
+
+/* Inputs and outputs in flattened order, as Keras flattens lists, tuples and dicts (dicts by sorted key). */
+CORNU_API int cornu_session_input_count(cornu_session* session);
+CORNU_API int cornu_session_output_count(cornu_session* session);
+CORNU_API cornu_status cornu_session_input(cornu_session* session, int index, cornu_port* port);
+CORNU_API cornu_status cornu_session_output(cornu_session* session, int index, cornu_port* port);
+
+/* Fills in dtype, ndim and dims of out[n_out] for inputs of the shapes in in[n_in], whose data is not read. */
+CORNU_API cornu_status cornu_session_output_shapes(cornu_session* session, const cornu_tensor* in, int n_in,
+                                                   cornu_tensor* out, int n_out);
+
+/* Runs the model once. in[i] is dense row-major host memory, shaped as cornu_session_input(s, i) with the batch filled
+ * in, borrowed until return; another numeric dtype is converted as Keras does. out[i].data is the caller's memory for that output, whose
+ * dtype and shape must fit, or NULL: then the library allocates it and cornu_tensor_release frees it.
+ * CORNU_BAD_ARGUMENT: a count, shape or dtype does not fit; nothing ran. CORNU_DEVICE_ERROR: outputs undefined.
+ * One thread at a time on one session. */
+CORNU_API cornu_status cornu_session_run(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out,
+                                         int n_out);
+
+/* What a session runs on. Strings are borrowed until the session is destroyed. */
+typedef struct cornu_session_info {
+    size_t size; /* sizeof(cornu_session_info), set by the caller */
+    const char* device;    /* "cpu", "cuda:0 (NVIDIA H200)", ... */
+    const char* backend;   /* "reference", "cpu", "cuda" */
+    const char* precision; /* what is used */
+    uint64_t arena_bytes;  /* of the last run's activations */
+    uint64_t runs;
+} cornu_session_info;
+CORNU_API cornu_status cornu_session_get_info(cornu_session* session, cornu_session_info* info);
+
+/* The text form of the graph for the given input shapes (data not read). The text is the caller's: cornu_free. */
+CORNU_API cornu_status cornu_session_graph_text(cornu_session* session, const cornu_tensor* in, int n_in, char** out);
+
+/* ---- Arrays in files: numpy's .npz and .npy -------------------------------------------------------------------- */
+
+/* A named array. Made by cornu_arrays_load: both parts are the library's. */
+typedef struct cornu_array {
+    const char* name; /* "" for a .npy */
+    cornu_tensor tensor;
+} cornu_array;
+
+/* Reads a .npz or .npy, by content. The arrays are the caller's: cornu_arrays_free. Pickled objects are refused.
+ * CORNU_NOT_FOUND, CORNU_IO_ERROR, CORNU_BAD_FILE, CORNU_UNSUPPORTED, CORNU_NO_MEMORY. Thread-safe. */
+CORNU_API cornu_status cornu_arrays_load(const char* path, cornu_array** out, int* out_count);
+CORNU_API void cornu_arrays_free(cornu_array* arrays, int count);
+/* Writes arrays as .npz, or one array as .npy where the path ends so, by atomic replace. Thread-safe. */
+CORNU_API cornu_status cornu_arrays_save(const char* path, const cornu_array* arrays, int count, int overwrite);
+
+/* ---- What this build supports ---------------------------------------------------------------------------------- */
+
+/* One row of the tables in the code: a layer class, an op or a file format. Static storage. */
+typedef struct cornu_support {
+    size_t size;       /* sizeof(cornu_support), set by the caller */
+    const char* kind;  /* "layer", "op", "activation", "format", "backend" */
+    const char* name;  /* "Dense" */
+    const char* limits; /* what is refused and why, "" for nothing */
+} cornu_support;
+CORNU_API int cornu_support_count(void);
+CORNU_API cornu_status cornu_support_get(int index, cornu_support* row);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

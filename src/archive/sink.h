@@ -1,0 +1,47 @@
+/* Crash-safe writing of a file or a directory: everything goes to a temporary beside the target, is synced, and
+ * takes the target's place by rename. Before cn_sink_commit returns CORNU_OK the target is what it was; after, it is the
+ * new one; a crash leaves one of the two, never neither. Temporary names are ".NAME.<pid>.<random>.tmp".
+ *
+ *     cn_sink_open(path, overwrite, &sink); cn_sink_write(sink, ...)...; cn_sink_commit(sink); cn_sink_close(sink); */
+#ifndef CN_ARCHIVE_SINK_H
+#define CN_ARCHIVE_SINK_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cn_sink cn_sink;
+
+/* Starts a file. A symbolic link as target is resolved; the mode of an existing file is kept.
+ * CORNU_EXISTS: it exists and overwrite is false; CORNU_IO_ERROR, CORNU_BAD_ARGUMENT (target is a directory, a device). */
+cornu_status cn_sink_open(const char* path, bool overwrite, cn_sink** out);
+/* Starts a directory; the members are written by cn_sink_member. An existing target must be a directory. */
+cornu_status cn_sink_open_dir(const char* path, bool overwrite, cn_sink** out);
+/* Collects the bytes in memory instead; cn_sink_take_memory gives them away after the commit. */
+cornu_status cn_sink_open_memory(cn_sink** out);
+/* Begins the next file of a directory sink, "assets/layers/x/vocabulary.txt"; makes its folders. */
+cornu_status cn_sink_member(cn_sink* sink, const char* name);
+
+/* Appends. */
+cornu_status cn_sink_write(cn_sink* sink, const void* data, uint64_t size);
+/* Overwrites bytes that were already written, without moving the end (zip headers need it). */
+cornu_status cn_sink_patch(cn_sink* sink, uint64_t offset, const void* data, uint64_t size);
+/* Bytes written so far (of the current member). */
+uint64_t cn_sink_size(const cn_sink* sink);
+
+/* fsync, rename, fsync of the directory. After a failure the target is untouched and the temporary is gone. */
+cornu_status cn_sink_commit(cn_sink* sink);
+/* The bytes of a committed memory sink, the caller's: cn_free. */
+void* cn_sink_take_memory(cn_sink* sink, uint64_t* size);
+/* Frees the sink; without a commit before, removes the temporary. NULL is allowed. */
+void cn_sink_close(cn_sink* sink);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
