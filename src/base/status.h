@@ -19,7 +19,13 @@ cornu_status cn_fail(cornu_status code, const char* file, int line, const char* 
 cornu_status cn_fail_within(cornu_status code, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
 /* return CN_FAIL(BAD_FILE, "%s: ...", path); */
-#define CN_FAIL(code, ...) cn_fail(CORNU_##code, __FILE__, __LINE__, __VA_ARGS__)
+#define CN_FAIL(code, ...) cn_fail_code_(CORNU_##code, cn_fail(CORNU_##code, __FILE__, __LINE__, __VA_ARGS__))
+
+/* Lets the compiler see which code a failure yields, so that it knows which paths end there. */
+static inline cornu_status cn_fail_code_(cornu_status code, cornu_status recorded) {
+    (void)recorded;
+    return code;
+}
 
 /* In a function that owns nothing: leave with the failure of call. */
 #define CN_TRY(call)                                  \
