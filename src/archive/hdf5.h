@@ -38,13 +38,13 @@ typedef struct cn_h5_array {
 struct cn_h5_attribute {
     const char* name;
     cn_h5_array array;
-    const void* data;            /* count elements, host byte order; NULL for strings */
+    const void* data;            /* count elements, host byte order; NULL for strings and where dtype is 0 (unsupported) */
     const cornu_string* strings; /* count strings, for strings: data of each NUL-terminated, padding removed */
     cn_h5_attribute* next;       /* in file order */
 };
 
 typedef enum cn_h5_storage {
-    CN_H5_NOT_STORED = 0,  /* no bytes were ever written: zeros (the fill value) */
+    CN_H5_NOT_STORED = 0,  /* no bytes were ever written: the fill value, zeros by default */
     CN_H5_CONTIGUOUS = 1,  /* size bytes at offset of the file */
     CN_H5_COMPACT = 2,     /* the same, inside the object header */
     CN_H5_CHUNKED = 3      /* read by cn_h5_read only */
@@ -58,18 +58,20 @@ struct cn_h5_node {
     cn_h5_node** children; /* of a group, child_count of them, in file order (name order for old groups) */
     size_t child_count;
     cn_h5_attribute* attributes; /* list, NULL for none */
-    cn_h5_array array;           /* of a dataset */
+    cn_h5_array array;           /* of a dataset; dtype 0 when it is unsupported */
+    const char* unsupported;     /* of a dataset: why its elements cannot be read; NULL when they can */
     cn_h5_storage storage;       /* of a dataset */
     uint64_t offset;             /* in the source, for contiguous and compact storage */
-    uint64_t size;               /* bytes there: array.count * array.element_bytes */
+    uint64_t size;               /* bytes there, or that would be there: array.count * array.element_bytes */
 };
 
 typedef struct cn_h5 cn_h5;
 
 /* Whether the bytes begin as an HDF5 file does (at 0, 512, 1024, ...). */
 bool cn_h5_sniff(cn_source* source);
-/* Reads the tree; source is borrowed until close. CORNU_BAD_FILE: damaged or not HDF5; CORNU_UNSUPPORTED: a feature that
- * the reader lacks, by name (filters, virtual or external storage, compound types, ...), with the path of the object. */
+/* Reads the tree; source is borrowed until close. CORNU_BAD_FILE: damaged or not HDF5; CORNU_UNSUPPORTED: a link or a
+ * storage that leads elsewhere (soft, external, user-defined links; virtual, external storage; shared message tables),
+ * with the path of the object. A dataset or attribute of a type or filter that the reader lacks stays in the tree. */
 cornu_status cn_h5_open(cn_source* source, cn_h5** out);
 void cn_h5_close(cn_h5* h5);
 const cn_h5_node* cn_h5_root(const cn_h5* h5);
@@ -80,7 +82,8 @@ const cn_h5_node* cn_h5_child(const cn_h5_node* group, const char* name);
 const cn_h5_attribute* cn_h5_attribute_of(const cn_h5_node* node, const char* name);
 /* The text of a scalar string attribute, NULL when there is none such. */
 const char* cn_h5_attribute_text(const cn_h5_node* node, const char* name);
-/* Copies a dataset's elements to dst in host byte order: array.count * cornu_dtype_size(array.dtype) bytes. Not for strings. Thread-safe. */
+/* Copies a dataset's elements to dst in host byte order: array.count * cornu_dtype_size(array.dtype) bytes. Not for
+ * strings. CORNU_UNSUPPORTED: the node says why. CORNU_BAD_FILE: a filter's output does not fit. Thread-safe. */
 cornu_status cn_h5_read(const cn_h5* h5, const cn_h5_node* dataset, void* dst);
 /* The strings of a string dataset (Keras never writes one in weights; legacy files may), allocated in arena. */
 cornu_status cn_h5_read_strings(const cn_h5* h5, const cn_h5_node* dataset, cn_arena* arena, const cornu_string** out);
