@@ -1,8 +1,8 @@
 /* Opening an HDF5 file: superblock, the walk over all objects, look-ups.
  *
- *   superblock 0, 1: signature, 4 versions, widths O and L, reserved, B-tree K 2 each, flags 4, [chunk K 2, reserved 2],
- *                    base O, free space O, end O, driver O, root entry {name O, header O, ...}
- *   superblock 2, 3: signature, version, widths O and L, flags, base O, extension O, end O, root header O, checksum
+ *   superblock 0, 1: signature, 4 versions, widths O and L, reserved, B-tree K 2 each, flags 4, [chunk K 2, reserved
+ * 2], base O, free space O, end O, driver O, root entry {name O, header O, ...} superblock 2, 3: signature, version,
+ * widths O and L, flags, base O, extension O, end O, root header O, checksum
  *
  * The walk keeps a stack of objects still to be read, so that no depth in the file is a depth of calls. */
 #include <stdlib.h>
@@ -234,10 +234,8 @@ static const cn_h5_node* find_child(const cn_h5_node* group, const char* name, s
         int order = strncmp(child->name, name, size);
         if (order == 0) order = child->name[size] != 0;
         if (order == 0) return child;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
+        if (order < 0) low = middle + 1;
+        else high = middle;
     }
     return NULL;
 }
@@ -296,8 +294,7 @@ cornu_status cn_h5_read(const cn_h5* h5, const cn_h5_node* dataset, void* dst) {
     return CORNU_OK;
 }
 
-cornu_status cn_h5_read_strings(const cn_h5* h5, const cn_h5_node* dataset, cn_arena* arena,
-                                const cornu_string** out) {
+cornu_status cn_h5_read_strings(const cn_h5* h5, const cn_h5_node* dataset, cn_arena* arena, const cornu_string** out) {
     const cn_h5_object* object = (const cn_h5_object*)(const void*)dataset;
     cornu_status st = CORNU_OK;
     cn_h5_reader r;

@@ -25,8 +25,7 @@ static cornu_status read_data(cn_h5_reader* r, cn_h5_attribute* attribute, const
     if (array->dtype == CORNU_STRING)
         return cn_h5_decode_strings(r, array, type->padding, *c, r->arena, &attribute->strings);
     bytes = cn_h5_bytes(c, size);
-    if (!bytes)
-        return CN_FAIL(BAD_FILE, "attribute '%.200s': %" PRIu64 " bytes are not there", attribute->name, size);
+    if (!bytes) return CN_FAIL(BAD_FILE, "attribute '%.200s': %" PRIu64 " bytes are not there", attribute->name, size);
     if (type->unsupported) return CORNU_OK;
     copy = cn_arena_alloc(r->arena, (size_t)size);
     if (!copy) return CN_NO_MEMORY(size);
@@ -119,7 +118,8 @@ static cornu_status read_attribute_info(cn_h5_reader* r, list* attributes, cn_h5
     if (flags & 1) cn_h5_skip(&body, 2);
     heap = cn_h5_address(&body);
     tree = cn_h5_address(&body);
-    if (body.bad || version != 0) return CN_FAIL(BAD_FILE, "an attribute info message (version %u) is cut off", version);
+    if (body.bad || version != 0)
+        return CN_FAIL(BAD_FILE, "an attribute info message (version %u) is cut off", version);
     return heap == CN_H5_UNDEFINED ? CORNU_OK : read_dense(r, attributes, heap, tree);
 }
 

@@ -23,7 +23,8 @@ static cornu_status add_child(cn_h5_reader* r, builder* b, const uint8_t* name, 
     char* path;
 
     if (size == 0 || size > CN_LIMIT_NAME_BYTES || memchr(name, 0, (size_t)size) || memchr(name, '/', (size_t)size))
-        return CN_FAIL(BAD_FILE, "a link name of %" PRIu64 " bytes is empty, too long, or has a NUL or '/' in it", size);
+        return CN_FAIL(BAD_FILE, "a link name of %" PRIu64 " bytes is empty, too long, or has a NUL or '/' in it",
+                       size);
     if (b->group->depth >= CN_LIMIT_HDF5_DEPTH)
         return CN_FAIL(BAD_FILE, "more than %d groups inside each other", CN_LIMIT_HDF5_DEPTH);
     /* An object takes some 100 bytes of file, so that only a contrived file has paths this long. */

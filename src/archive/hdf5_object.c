@@ -46,8 +46,9 @@ static cornu_status read_messages(cn_h5_reader* r, header* h, cn_h5_cursor c, ui
         cn_h5_skip(&c, prefix - (h->version2 ? 4 : 5));
         message->address = address + c.at;
         message->body = cn_h5_part(&c, size);
-        if (c.bad) return CN_FAIL(BAD_FILE, "object header: message of type %u, %" PRIu64 " bytes, ends outside of it",
-                                  message->type, size);
+        if (c.bad)
+            return CN_FAIL(BAD_FILE, "object header: message of type %u, %" PRIu64 " bytes, ends outside of it",
+                           message->type, size);
         if (message->type == CN_H5_MSG_CONTINUATION) {
             CN_TRY(add_continuation(r, h, message->body));
         } else if (message->type != CN_H5_MSG_NIL) {
@@ -145,8 +146,10 @@ static cornu_status shared_address(cn_h5_cursor* body, uint64_t* out) {
 
     if (version == 1) cn_h5_skip(body, 6);
     if (version < 1 || version > 3 || (version == 3 && kind != 2))
-        return CN_FAIL(UNSUPPORTED, "a message shared by a table (version %u, kind %u); only committed datatypes are "
-                       "read", version, kind);
+        return CN_FAIL(UNSUPPORTED,
+                       "a message shared by a table (version %u, kind %u); only committed datatypes are "
+                       "read",
+                       version, kind);
     *out = cn_h5_address(body);
     if (body->bad) return CN_FAIL(BAD_FILE, "a shared message is cut off");
     return CORNU_OK;
@@ -225,8 +228,8 @@ static cornu_status read_dataset(cn_h5_reader* r, cn_h5_object* object, cn_h5_me
 }
 
 cornu_status cn_h5_read_object(cn_h5_reader* r, cn_h5_object* object) {
-    const uint32_t group = 1u << CN_H5_MSG_SYMBOL_TABLE | 1u << CN_H5_MSG_LINK_INFO | 1u << CN_H5_MSG_LINK |
-                           1u << CN_H5_MSG_GROUP_INFO;
+    const uint32_t group =
+        1u << CN_H5_MSG_SYMBOL_TABLE | 1u << CN_H5_MSG_LINK_INFO | 1u << CN_H5_MSG_LINK | 1u << CN_H5_MSG_GROUP_INFO;
     const uint32_t dataset = 1u << CN_H5_MSG_DATASPACE | 1u << CN_H5_MSG_DATATYPE | 1u << CN_H5_MSG_LAYOUT;
     cn_h5_message* messages;
     cn_h5_type type;

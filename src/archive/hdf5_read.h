@@ -206,10 +206,10 @@ typedef struct cn_h5_object {
     cn_h5_node node; /* first: a node is cast to its object */
     uint64_t address;
     int depth;
-    bool skip;             /* a committed datatype: not part of the tree */
-    cn_h5_node** by_name;  /* children sorted by name */
-    cn_h5_padding padding; /* of strings */
-    const uint8_t* fill;   /* one element in file order, NULL for zeros */
+    bool skip;                           /* a committed datatype: not part of the tree */
+    cn_h5_node** by_name;                /* children sorted by name */
+    cn_h5_padding padding;               /* of strings */
+    const uint8_t* fill;                 /* one element in file order, NULL for zeros */
     uint64_t chunk_dims[CORNU_MAX_DIMS]; /* elements */
     uint64_t grid[CORNU_MAX_DIMS];       /* chunks along each dim */
     uint64_t chunk_total;                /* chunks of the whole grid */
@@ -244,8 +244,8 @@ cornu_status cn_h5_read_raw(cn_source* source, uint64_t base, const cn_h5_object
 typedef cornu_status (*cn_h5_tree_entry)(cn_h5_reader* r, void* user, cn_h5_cursor key, uint64_t child);
 
 /* type 0: groups, 1: chunks. */
-cornu_status cn_h5_walk_tree(cn_h5_reader* r, uint64_t root, unsigned type, unsigned key_bytes,
-                             cn_h5_tree_entry entry, void* user);
+cornu_status cn_h5_walk_tree(cn_h5_reader* r, uint64_t root, unsigned type, unsigned key_bytes, cn_h5_tree_entry entry,
+                             void* user);
 typedef struct cn_h5_records {
     cn_buf bytes;
     unsigned record_bytes;
@@ -276,15 +276,15 @@ typedef struct cn_h5_fractal {
     unsigned id_bytes;
     unsigned offset_width; /* bytes of an offset in a heap id */
     unsigned length_width;
-    bool checksums;           /* of direct blocks */
-    uint64_t address;         /* of its header */
-    uint64_t huge_tree;       /* addresses of huge objects */
-    unsigned table_width;     /* blocks of a row */
-    unsigned heap_bits;       /* log2 of the heap's largest size */
-    uint64_t start_block;     /* bytes of a block of row 0, a power of two */
-    uint64_t max_direct;      /* bytes of the largest direct block, a power of two */
-    cn_buf blocks;            /* cn_h5_fractal_block in order of offset */
-    cn_h5_records huge;       /* read at the first use */
+    bool checksums;       /* of direct blocks */
+    uint64_t address;     /* of its header */
+    uint64_t huge_tree;   /* addresses of huge objects */
+    unsigned table_width; /* blocks of a row */
+    unsigned heap_bits;   /* log2 of the heap's largest size */
+    uint64_t start_block; /* bytes of a block of row 0, a power of two */
+    uint64_t max_direct;  /* bytes of the largest direct block, a power of two */
+    cn_buf blocks;        /* cn_h5_fractal_block in order of offset */
+    cn_h5_records huge;   /* read at the first use */
     bool huge_read;
 } cn_h5_fractal;
 

@@ -4,7 +4,8 @@
  *   version 2: "BTHD", version 0, type, node bytes 4, record bytes 2, depth 2, split, merge, root O, records 2,
  *              records of all L, checksum
  *              "BTLF", version, type, records, checksum
- *              "BTIN", version, type, records, then one pointer more than records: address O, records, [of all], checksum
+ *              "BTIN", version, type, records, then one pointer more than records: address O, records, [of all],
+ * checksum
  *
  * A child's level is its parent's less one, so that no walk is deeper than the root says; claims end any cycle. */
 #include "archive/hdf5_read.h"
@@ -53,16 +54,14 @@ static cornu_status visit_old_node(cn_h5_reader* r, const old_tree* tree, cn_buf
         c.at = which * pair;
         key = cn_h5_part(&c, tree->key_bytes);
         child = cn_h5_address(&c);
-        if (level > 0)
-            push(stack, (pending){child, 0, level - 1, false});
-        else
-            CN_TRY(tree->entry(r, tree->user, key, child));
+        if (level > 0) push(stack, (pending){child, 0, level - 1, false});
+        else CN_TRY(tree->entry(r, tree->user, key, child));
     }
     return cn_buf_check(stack);
 }
 
-cornu_status cn_h5_walk_tree(cn_h5_reader* r, uint64_t root, unsigned type, unsigned key_bytes,
-                             cn_h5_tree_entry entry, void* user) {
+cornu_status cn_h5_walk_tree(cn_h5_reader* r, uint64_t root, unsigned type, unsigned key_bytes, cn_h5_tree_entry entry,
+                             void* user) {
     const old_tree tree = {type, key_bytes, entry, user};
     cornu_status st = CORNU_OK;
     cn_buf stack = {0};

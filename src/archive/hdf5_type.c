@@ -2,8 +2,9 @@
  *
  *   datatype: class 4 bits, version 4 bits, flags 3 bytes, size 4, properties of the class
  *
- * Of a compound only h5py's complex numbers {r, i} are read, of an enum h5py's bool {FALSE, TRUE} and else its integers,
- * of variable length only strings. Other types are unsupported, which is no damage: their bytes are not parsed. */
+ * Of a compound only h5py's complex numbers {r, i} are read, of an enum h5py's bool {FALSE, TRUE} and else its
+ * integers, of variable length only strings. Other types are unsupported, which is no damage: their bytes are not
+ * parsed. */
 #include "archive/hdf5_read.h"
 
 enum { FIXED_POINT, FLOATING, TIME, STRING, BITFIELD, OPAQUE, COMPOUND, REFERENCE, ENUM, VLEN, ARRAY, COMPLEX };
@@ -134,8 +135,7 @@ static cornu_status parse_compound(cn_h5_cursor* c, const type_head* head, cn_h5
         if (!name) return CN_FAIL(BAD_FILE, "a compound datatype is cut off");
         if (head->version == 1) cn_h5_skip(c, 28); /* dims of a member */
         CN_TRY(parse_inner(c, &part[i]));
-        if (strcmp(name, names[i]) != 0 || part[i].dtype == 0 || offset != part[0].size * (uint64_t)i)
-            return CORNU_OK;
+        if (strcmp(name, names[i]) != 0 || part[i].dtype == 0 || offset != part[0].size * (uint64_t)i) return CORNU_OK;
     }
     if (part[0].dtype != part[1].dtype || part[0].big_endian != part[1].big_endian) return CORNU_OK;
     out->unsupported = NULL;
@@ -149,8 +149,8 @@ static cornu_status parse_enum(cn_h5_cursor* c, const type_head* head, cn_h5_typ
     uint64_t size = out->size;
 
     CN_TRY(parse_inner(c, out));
-    if (out->size != size) return CN_FAIL(BAD_FILE, "an enum of %" PRIu64 " bytes over a type of %" PRIu64, size,
-                                          out->size);
+    if (out->size != size)
+        return CN_FAIL(BAD_FILE, "an enum of %" PRIu64 " bytes over a type of %" PRIu64, size, out->size);
     if (count != 2 || (out->dtype != CORNU_INT8 && out->dtype != CORNU_UINT8)) return CORNU_OK;
     for (int i = 0; i < 2; i++) names[i] = member_name(c, head->version);
     values = cn_h5_bytes(c, 2);
@@ -179,9 +179,9 @@ static cornu_status parse_vlen(cn_h5_cursor* c, const type_head* head, cn_h5_typ
 }
 
 cornu_status cn_h5_parse_type(cn_h5_cursor* c, cn_h5_type* out) {
-    static const char* const unsupported[] = {[TIME] = "a time type",           [BITFIELD] = "a bit field type",
-                                              [OPAQUE] = "an opaque type",      [REFERENCE] = "a reference type",
-                                              [ARRAY] = "an array type",        [COMPLEX] = "a complex type"};
+    static const char* const unsupported[] = {
+        [TIME] = "a time type",           [BITFIELD] = "a bit field type", [OPAQUE] = "an opaque type",
+        [REFERENCE] = "a reference type", [ARRAY] = "an array type",       [COMPLEX] = "a complex type"};
     type_head head;
     cn_h5_type part;
 
@@ -255,8 +255,6 @@ void cn_h5_to_host(const cn_h5_array* array, void* data, uint64_t count) {
     if (array->dtype == CORNU_BOOL)
         for (uint64_t i = 0; i < count; i++) bytes[i] = bytes[i] != 0;
     if (array->big_endian == host_big || array->element_bytes == 1) return;
-    if (is_complex)
-        swap_words(data, count * 2, (size_t)array->element_bytes / 2);
-    else
-        swap_words(data, count, (size_t)array->element_bytes);
+    if (is_complex) swap_words(data, count * 2, (size_t)array->element_bytes / 2);
+    else swap_words(data, count, (size_t)array->element_bytes);
 }

@@ -1,5 +1,6 @@
 /* A source is one of three: an open file (read by pread), memory (borrowed or owned), or a window that adds its offset
- * and asks its parent. Invariant: every read lies inside [0, size), and a file's size and mtime are those of its opening. */
+ * and asks its parent. Invariant: every read lies inside [0, size), and a file's size and mtime are those of its
+ * opening. */
 #include "archive/source.h"
 
 #include <errno.h>
@@ -110,10 +111,8 @@ cornu_status cn_source_open_memory(const void* data, uint64_t size, const char* 
 cornu_status cn_source_take_memory(void* data, uint64_t size, const char* name, cn_source** out) {
     cornu_status st = cn_source_open_memory(data, size, name, out);
 
-    if (st == CORNU_OK)
-        (*out)->owned = data;
-    else
-        cn_free(data);
+    if (st == CORNU_OK) (*out)->owned = data;
+    else cn_free(data);
     return st;
 }
 

@@ -12,10 +12,8 @@ int main(int argc, char** argv) {
         cornu_status st = cn_source_open_file(argv[i], &source);
         if (st == CORNU_OK) st = h5_dump_source(source, UINT64_MAX, &out);
         if (out.data) (void)fputs(out.data, stdout);
-        if (st == CORNU_OK)
-            printf("end\n");
-        else
-            printf("error %d: %s\n", (int)st, cornu_last_error());
+        if (st == CORNU_OK) printf("end\n");
+        else printf("error %d: %s\n", (int)st, cornu_last_error());
         failed += st != CORNU_OK;
         cn_buf_deinit(&out);
         cn_source_close(source);

@@ -44,12 +44,13 @@ static void h5_dump_array(const cn_h5_array* array, const void* data, const corn
 /* budget: bytes of elements that may still be allocated; a dataset beyond it is passed over. */
 static cornu_status h5_dump_dataset(const cn_h5* h5, const cn_h5_node* node, uint64_t* budget, cn_buf* out) {
     cornu_status st = CORNU_OK;
-    cn_arena arena = {0};
+    cn_arena arena;
     const cornu_string* strings = NULL;
     void* data = NULL;
     uint64_t size = (uint64_t)node->array.count * cornu_dtype_size(node->array.dtype);
     char byte;
 
+    memset(&arena, 0, sizeof arena);
     if (node->unsupported) {
         if (cn_h5_read(h5, node, &byte) != CORNU_UNSUPPORTED) st = CN_FAIL(BAD_ARGUMENT, "unsupported, but was read");
     } else {
@@ -73,9 +74,10 @@ static cornu_status h5_dump_dataset(const cn_h5* h5, const cn_h5_node* node, uin
 
 static cornu_status h5_dump_tree(const cn_h5* h5, uint64_t budget, cn_buf* out) {
     cornu_status st = CORNU_OK;
-    cn_buf stack = {0};
+    cn_buf stack;
     const cn_h5_node* node = cn_h5_root(h5);
 
+    memset(&stack, 0, sizeof stack);
     cn_buf_add(&stack, &node, sizeof node);
     CN_STEP(cn_buf_check(&stack));
     while (stack.size >= sizeof node) {
