@@ -12,10 +12,15 @@ extern "C" {
 
 bool cn_npy_sniff(cn_source* source);
 /* Reads an array into a tensor owned by the library (cornu_tensor_release), row-major, host byte order. Strings become
- * cornu_string of UTF-8, all in the one owned block. CORNU_BAD_FILE, CORNU_UNSUPPORTED, CORNU_NO_MEMORY. */
+ * cornu_string of UTF-8, all in the one owned block (|S keeps its bytes as they are); trailing NULs are padding. Elements
+ * must be exactly the rest of the source. CORNU_BAD_FILE, CORNU_UNSUPPORTED, CORNU_NO_MEMORY. */
 cornu_status cn_npy_read(cn_source* source, cornu_tensor* out);
-/* Appends a tensor as .npy (version 1 or 2). bfloat16 is refused: numpy has none. Strings become <U. */
+/* Appends a tensor in host memory as numpy.save writes it (version 1). bfloat16 is refused (CORNU_UNSUPPORTED): numpy
+ * has none. Strings become <U. CORNU_BAD_ARGUMENT: an invalid tensor, or strings that are no UTF-8. */
 cornu_status cn_npy_write(cn_sink* sink, const cornu_tensor* tensor);
+/* The same, handing the bytes in order to put. */
+typedef cornu_status (*cn_npy_put)(void* user, const void* data, uint64_t size);
+cornu_status cn_npy_put_to(cn_npy_put put, void* user, const cornu_tensor* tensor);
 
 typedef struct cn_npz_array {
     const char* name; /* member name without ".npy" */

@@ -12,7 +12,7 @@ extern "C" {
 typedef struct cn_zip cn_zip;
 
 typedef struct cn_zip_entry {
-    const char* name; /* as in the archive, '/' between parts; borrowed until close */
+    const char* name; /* as in the archive, '/' between parts, UTF-8; a folder's own entry ends in '/'. Borrowed until close */
     uint64_t size;    /* bytes, uncompressed */
     uint64_t stored_size; /* bytes in the archive */
     uint32_t crc;
@@ -31,16 +31,19 @@ const cn_zip_entry* cn_zip_entry_at(const cn_zip* zip, size_t i);
 /* By exact name; NULL when it is not there. */
 const cn_zip_entry* cn_zip_find(const cn_zip* zip, const char* name);
 /* A member's bytes as a source of their own: a window into the archive where it is stored, memory where it is deflated.
- * The CRC is verified. The source borrows zip and must be closed before it. */
+ * The CRC is verified. The source borrows zip and must be closed before it.
+ * One thread at a time on one zip. */
 cornu_status cn_zip_open_entry(cn_zip* zip, const cn_zip_entry* entry, cn_source** out);
 
 typedef struct cn_zip_writer cn_zip_writer;
 
-/* Writes to a sink, which is borrowed: stored members, mode 0600, no extra fields below 4 GiB, ZIP64 above. */
+/* Writes to a sink, which is borrowed: stored members, mode 0600, no extra fields below 2 GiB
+ * (where Python's zipfile begins with them), ZIP64 above. */
 cornu_status cn_zip_writer_open(cn_sink* sink, cn_zip_writer** out);
-/* Begins a member; the bytes follow by cn_zip_writer_write. mtime: seconds since 1970 of local time, or -1 for
- * 1980-01-01 00:00:00. */
-cornu_status cn_zip_writer_begin(cn_zip_writer* writer, const char* name, int64_t mtime);
+/* Begins a member; the bytes follow by cn_zip_writer_write. mtime: seconds since 1970-01-01 00:00:00, both on the local
+ * clock, or -1 for 1980-01-01 00:00:00. expected_size: at least the bytes that follow, where they may be near 2 GiB or
+ * more, since the header must have room for them; else 0 will do. CORNU_BAD_ARGUMENT: name with a fault, or twice. */
+cornu_status cn_zip_writer_begin(cn_zip_writer* writer, const char* name, int64_t mtime, uint64_t expected_size);
 cornu_status cn_zip_writer_write(cn_zip_writer* writer, const void* data, uint64_t size);
 /* Ends the current member (size and CRC are patched into its header). */
 cornu_status cn_zip_writer_end(cn_zip_writer* writer);
