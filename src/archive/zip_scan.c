@@ -327,9 +327,9 @@ cornu_status cn_zip_scan_directory(cn_source* source, cn_arena* arena, cn_zip_sc
     CN_STEP(cn_source_read(source, end.offset, bytes, end.size));
     for (size_t i = 0; i < out->count; i++) CN_STEP(read_record(what, bytes, end.size, &at, arena, &out->members[i]));
     if (at != end.size) CN_STEP(CN_FAIL(BAD_FILE, "%s: the zip directory holds more than its members", what));
+    CN_STEP(check_inflated(what, out));
     for (size_t i = 0; i < out->count; i++) CN_STEP(read_local(source, end.offset, buffer, &out->members[i]));
     CN_STEP(check_neighbours(what, arena, out));
-    CN_STEP(check_inflated(what, out));
 done:
     cn_arena_deinit(&scratch);
     return st;
