@@ -55,10 +55,14 @@ cornu_status cn_document_save_memory(cn_document* doc, const cornu_save_options*
 
 /* Borrowed until close. */
 cornu_format cn_document_format(const cn_document* doc);
+const char* cn_document_format_name(const cn_document* doc); /* "keras", "keras-dir", "weights.h5" */
 const char* cn_document_name(const cn_document* doc);      /* the path, for messages */
 cn_json_doc* cn_document_config_doc(cn_document* doc);     /* NULL for a file of weights only */
 cn_json_doc* cn_document_metadata_doc(cn_document* doc);   /* NULL when there is none */
 const char* cn_document_keras_version(const cn_document* doc); /* "3.15.1", NULL if the file does not say */
+/* Whether compile_config and optimizer state count as such (cornu_load_options.compile). */
+bool cn_document_is_compiled(const cn_document* doc);
+const char* cn_document_date_saved(const cn_document* doc);    /* NULL if the file does not say */
 const cn_h5_node* cn_document_weights(const cn_document* doc); /* root of the weights file, NULL if none */
 size_t cn_document_variable_count(const cn_document* doc);
 cn_variable* cn_document_variable_at(const cn_document* doc, size_t i);

@@ -1,0 +1,186 @@
+/* What a document is made of, for the files of keras/ alone.
+ *
+ *   cn_document
+ *     source ---- the file or memory; NULL for a directory
+ *     zip ------- over source, for an archive
+ *     members --- every member in the order of the archive, each with its bytes as a source
+ *     h5 -------- over the source of the weights; index and variables point into its tree
+ *     state ----> cn_config_state (config text, layers) of now -> the one before the last cn_document_set_json -> ...
+ *
+ * Older states live as long as the document, because strings and layers of theirs were given out. */
+#ifndef CN_KERAS_PARTS_H
+#define CN_KERAS_PARTS_H
+
+#include <pthread.h>
+
+#include "archive/limits.h"
+#include "archive/zip.h"
+#include "keras/layer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CN_MEMBER_CONFIG "config.json"
+#define CN_MEMBER_METADATA "metadata.json"
+#define CN_MEMBER_WEIGHTS "model.weights.h5"
+#define CN_MEMBER_NPZ "model.weights.npz"
+#define CN_MEMBER_ASSETS "assets/"
+
+/* ---- members ---- */
+
+typedef struct cn_member {
+    const char* name;
+    cn_source* source; /* owned by the document, but for the file itself (weights only) */
+} cn_member;
+
+/* ---- the config and its layers ---- */
+
+typedef struct cn_config_state cn_config_state;
+typedef struct cn_layer_node cn_layer_node;
+
+/* Every cn_layer lies in one of these. */
+struct cn_layer_node {
+    cn_layer layer; /* first, so that a cn_layer* is one of these */
+    cn_config_state* state;
+    cn_layer** by_name;        /* layer.layers sorted by name, layer.layer_count of them */
+    const cn_variable** own;   /* variables of "<path>/vars", own_count of them */
+    size_t own_count;
+    const char* attributes;    /* of a sub-layer: as cn_layer_sub was asked for it */
+    cn_layer_node* subs;       /* sub-layers made so far; under state->lock */
+    cn_layer_node* next;       /* in the parent's subs */
+};
+
+struct cn_config_state {
+    cn_json_doc* config; /* NULL for a state that only changed the metadata, or of weights only */
+    cn_json_doc* metadata;
+    bool owns_config, owns_metadata;       /* else they are an older state's */
+    bool config_changed, metadata_changed; /* against the file */
+    cn_arena arena;                  /* layers; after the build under lock */
+    pthread_mutex_t lock;
+    const cn_layer* root;
+    const cn_layer** by_path; /* all layers that are no sub-layers, sorted by path */
+    size_t by_path_count;
+    cn_config_state* older;
+    uint64_t layer_total; /* layers built so far, against CN_LIMIT_LAYERS */
+};
+
+/* Layers of one config, those of nested models included. */
+#define CN_LIMIT_LAYERS ((uint64_t)1000000)
+
+/* ---- the weights file ---- */
+
+/* An object of the weights file by its path with '\' (which Keras on Windows wrote) as '/'. */
+typedef struct cn_weight_entry {
+    const char* path;
+    const cn_h5_node* node;
+    cn_variable* variable; /* NULL for a group */
+} cn_weight_entry;
+
+/* ---- formats ---- */
+
+typedef struct cn_save_job cn_save_job;
+
+/* A row of the table of formats. */
+typedef struct cn_format {
+    cornu_format id;
+    const char* name;      /* of cornu_model_info.format_name */
+    const char* extension; /* by which a save recognises it */
+    /* Reads the document; doc->source is open, or for a directory dir_fd. */
+    cornu_status (*open)(cn_document* doc, int dir_fd, const cornu_load_options* options);
+    /* Writes to job->sink, up to but not including the commit. */
+    cornu_status (*save)(cn_document* doc, cn_save_job* job);
+} cn_format;
+
+extern const cn_format cn_format_keras;     /* format_keras.c */
+extern const cn_format cn_format_keras_dir; /* format_keras.c */
+extern const cn_format cn_format_weights;   /* format_weights.c */
+
+/* The row of a format, NULL if it has none. */
+const cn_format* cn_format_of(cornu_format id);
+/* The row for what doc->source (or the directory) holds; CORNU_BAD_FILE or CORNU_UNSUPPORTED says what it is instead. */
+cornu_status cn_format_sniff(cn_document* doc, int dir_fd, const cn_format** out);
+/* The row that a save to path means; CORNU_BAD_ARGUMENT names the extensions. */
+cornu_status cn_format_of_path(const char* path, cornu_format asked, const cn_format** out);
+
+struct cn_save_job {
+    cn_sink* sink;
+    const char* path; /* NULL when saving to memory */
+    cornu_save_options options;
+    uint64_t done, total; /* bytes, for options.progress */
+};
+
+/* Counts size more bytes as done; CORNU_CANCELLED when the caller wants to stop. */
+cornu_status cn_save_progress(cn_save_job* job, uint64_t size);
+
+/* ---- the document ---- */
+
+struct cn_document {
+    cn_arena arena;
+    const char* name; /* the path, or "<memory>" */
+    const cn_format* format;
+    cn_source* source;
+    cn_zip* zip;
+    cn_member* members;
+    size_t member_count, member_capacity;
+    cn_asset* assets; /* the members under assets/ */
+    size_t asset_count;
+    bool safe_mode, compile;
+
+    cn_source* weights_source; /* borrowed: a member's source, or doc->source */
+    cn_h5* h5;
+    cn_weight_entry* index; /* sorted by path */
+    size_t index_count;
+    cn_variable* variables; /* in file order */
+    size_t variable_count;
+    bool variables_changed;
+    const char* writer_version; /* keras_version of the metadata, "" if none */
+
+    cn_config_state* state;
+};
+
+/* members.c: adds a member and takes its source over, also when it fails; assets are listed as such. */
+cornu_status cn_document_add_member(cn_document* doc, const char* name, cn_source* source);
+/* Room for count members. */
+cornu_status cn_document_reserve(cn_document* doc, size_t count);
+const cn_member* cn_document_member(const cn_document* doc, const char* name);
+
+/* weights.c: opens the HDF5 file in source (borrowed) and lists its variables. */
+cornu_status cn_weights_open(cn_document* doc, cn_source* source);
+/* Whether the tree is a weights file of Keras 3; else *why says what it is. */
+bool cn_weights_is_keras3(const cn_h5* h5, const char** why);
+const cn_weight_entry* cn_weights_find(const cn_document* doc, const char* path);
+/* Whether the file has the object at path or something below it. */
+bool cn_weights_has(const cn_document* doc, const char* path);
+/* Whether it has a dataset at or below path. */
+bool cn_weights_has_data(const cn_document* doc, const char* path);
+/* doc->index[*begin .. *end - 1] are the objects below path. */
+void cn_weights_range(const cn_document* doc, const char* path, size_t* begin, size_t* end);
+/* Bytes that the rewriting of the weights will count as progress, 0 when the file's own bytes can be written. */
+uint64_t cn_weights_rewrite_bytes(const cn_document* doc, const cornu_save_options* options);
+/* The bytes of the weights file as they are to be saved. *owned: what to close afterwards, NULL when they are the document's. */
+cornu_status cn_weights_build(cn_document* doc, cn_save_job* job, cn_source** out, cn_source** owned);
+
+/* layers.c: builds the layers of state->config into the state. */
+cornu_status cn_layers_build(cn_document* doc, cn_config_state* state);
+/* The innermost layer that path lies in; NULL if none does. */
+const cn_layer* cn_layers_owner(const cn_config_state* state, const char* path);
+
+/* safe.c: CORNU_REFUSED naming the layer, when the config holds code or a path. */
+cornu_status cn_config_check_safe(const cn_document* doc, const cn_json* root);
+
+/* state.c: parses the config and the metadata (NULL for none) into a new state. Metadata that are no JSON are kept as a member only. */
+cornu_status cn_state_create(cn_document* doc, cn_source* config, cn_source* metadata, cn_config_state** out);
+/* Builds the state's layers and makes it the document's; takes it over, also when it fails: then nothing is changed. */
+cornu_status cn_state_adopt(cn_document* doc, cn_config_state* state);
+/* Frees a state, not those older than it. NULL is allowed. */
+void cn_state_destroy(cn_config_state* state);
+
+/* save.c: writes all of a source. */
+cornu_status cn_save_source(cn_save_job* job, cn_source* source, cornu_status (*write)(void* to, const void* data, uint64_t size), void* to);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
