@@ -29,13 +29,14 @@ static bool has_vars_group(const cn_h5_node* node) {
 
 bool cn_weights_is_keras3(const cn_h5* h5, const char** why) {
     const cn_h5_node* root = cn_h5_root(h5);
+    const cn_h5_node* model_weights = cn_h5_child(root, "model_weights");
 
     *why = NULL;
     if (cn_h5_attribute_of(root, "model_config"))
         *why = "this is a whole model in legacy HDF5 (.h5 with attribute model_config), which is not read yet";
     else if (cn_h5_attribute_of(root, "layer_names"))
         *why = "these are legacy HDF5 weights (.h5 with attribute layer_names), which are not read yet";
-    else if (cn_h5_attribute_of(cn_h5_find(h5, "model_weights"), "layer_names"))
+    else if (model_weights && cn_h5_attribute_of(model_weights, "layer_names"))
         *why = "this is legacy HDF5 with a group model_weights but no model_config, which is not read yet";
     else if (!has_vars_group(root))
         *why = "this is HDF5, but not a weights file of Keras: no group 'vars' is in it";
