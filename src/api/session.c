@@ -1,0 +1,121 @@
+/* The session half of the API: argument checks and handles, nothing else. */
+#include "session/session.h"
+
+#include <string.h>
+
+cornu_status cornu_session_create(cornu_model* model, const cornu_session_options* options, cornu_session** out) {
+    if (!out) return CN_FAIL(BAD_ARGUMENT, "cornu_session_create: out is NULL");
+    *out = NULL;
+    if (!model) return CN_FAIL(BAD_ARGUMENT, "cornu_session_create: model is NULL");
+    if (options && options->size < sizeof(cornu_session_options)) {
+        return CN_FAIL(BAD_ARGUMENT, "cornu_session_create: options->size is %zu; initialise options with CORNU_SESSION_OPTIONS_INIT", options->size);
+    }
+    if (options && ((unsigned)options->precision > CORNU_PRECISION_FP16 || options->threads < 0 || options->n_outputs < 0)) {
+        return CN_FAIL(BAD_ARGUMENT, "cornu_session_create: precision, threads or n_outputs is out of range");
+    }
+    return cn_session_create(model, options, out);
+}
+
+void cornu_session_destroy(cornu_session* session) { cn_session_destroy(session); }
+
+int cornu_session_input_count(cornu_session* session) { return session ? session->input_count : 0; }
+
+int cornu_session_output_count(cornu_session* session) { return session ? session->output_count : 0; }
+
+static cornu_status fill_port(const cn_port* from, int count, int index, cornu_port* port, const char* what) {
+    size_t size = port ? port->size : 0;
+
+    if (size < sizeof *port) return CN_FAIL(BAD_ARGUMENT, "%s: port is NULL or its size is not set", what);
+    if (index < 0 || index >= count) return CN_FAIL(BAD_ARGUMENT, "%s: there is no %d of %d", what, index, count);
+    memset(port, 0, sizeof *port);
+    port->size = size;
+    port->name = from[index].name;
+    port->dtype = from[index].dtype;
+    port->ndim = from[index].ndim;
+    memcpy(port->dims, from[index].dims, sizeof port->dims);
+    port->optional = from[index].optional;
+    return CORNU_OK;
+}
+
+cornu_status cornu_session_input(cornu_session* session, int index, cornu_port* port) {
+    if (!session) return CN_FAIL(BAD_ARGUMENT, "cornu_session_input: session is NULL");
+    return fill_port(session->inputs, session->input_count, index, port, "cornu_session_input");
+}
+
+cornu_status cornu_session_output(cornu_session* session, int index, cornu_port* port) {
+    if (!session) return CN_FAIL(BAD_ARGUMENT, "cornu_session_output: session is NULL");
+    return fill_port(session->outputs, session->output_count, index, port, "cornu_session_output");
+}
+
+static cornu_status check_run(cornu_session* session, const void* in, int n_in, const void* out, int n_out, const char* what) {
+    if (!session) return CN_FAIL(BAD_ARGUMENT, "%s: session is NULL", what);
+    if (n_in < 0 || n_out < 0 || (n_in > 0 && !in) || (n_out > 0 && !out)) return CN_FAIL(BAD_ARGUMENT, "%s: in or out is NULL, or a count is negative", what);
+    return CORNU_OK;
+}
+
+/* Compiles for the shapes alone and gives the graph to look at; *out is the caller's to destroy. */
+static cornu_status compile_shapes(cornu_session* s, const cornu_tensor* in, int n_in, cn_compiled** out) {
+    cornu_status st;
+
+    *out = NULL;
+    (void)pthread_rwlock_rdlock(&s->model->lock);
+    st = cn_session_types(s, in, n_in, s->types);
+    if (st == CORNU_OK) st = cn_compile(s->model->document, NULL, &s->lowering, s->backend, s->device, s->types, n_in, out);
+    (void)pthread_rwlock_unlock(&s->model->lock);
+    return st;
+}
+
+cornu_status cornu_session_output_shapes(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out) {
+    cn_compiled* c;
+    cornu_status st = CORNU_OK;
+
+    CN_TRY(check_run(session, in, n_in, out, n_out, "cornu_session_output_shapes"));
+    CN_TRY(compile_shapes(session, in, n_in, &c));
+    if (n_out != c->program.graph.output_count) {
+        st = CN_FAIL(BAD_ARGUMENT, "cornu_session_output_shapes: the model has %d outputs; %d are given", c->program.graph.output_count, n_out);
+    }
+    for (int i = 0; st == CORNU_OK && i < n_out; i++) {
+        const cn_type* type = &c->program.graph.types[c->program.graph.outputs[i]];
+        out[i] = cornu_tensor_shaped(type->dtype, NULL, type->ndim, type->dims);
+    }
+    cn_compiled_destroy(c);
+    return st;
+}
+
+cornu_status cornu_session_run(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out) {
+    CN_TRY(check_run(session, in, n_in, out, n_out, "cornu_session_run"));
+    return cn_session_run(session, in, n_in, out, n_out);
+}
+
+cornu_status cornu_session_get_info(cornu_session* session, cornu_session_info* info) {
+    static const char* const precisions[] = {"default", "strict", "tf32", "bf16", "fp16"};
+    size_t size = info ? info->size : 0;
+
+    if (!session || size < sizeof *info) return CN_FAIL(BAD_ARGUMENT, "cornu_session_get_info: session or info is NULL, or info->size is not set");
+    memset(info, 0, sizeof *info);
+    info->size = size;
+    info->device = session->backend->describe(session->device);
+    info->backend = session->backend->name;
+    info->precision = session->precision == CORNU_PRECISION_DEFAULT ? "float32" : precisions[session->precision];
+    info->arena_bytes = session->last_bytes;
+    info->runs = session->runs;
+    return CORNU_OK;
+}
+
+cornu_status cornu_session_graph_text(cornu_session* session, const cornu_tensor* in, int n_in, char** out) {
+    cn_compiled* c = NULL;
+    cn_buf text = {0};
+    cornu_status st = CORNU_OK;
+
+    if (!out) return CN_FAIL(BAD_ARGUMENT, "cornu_session_graph_text: out is NULL");
+    *out = NULL;
+    CN_TRY(check_run(session, in, n_in, out, 0, "cornu_session_graph_text"));
+    CN_TRY(compile_shapes(session, in, n_in, &c));
+    cn_graph_print(&c->program.graph, &text);
+    CN_STEP(cn_buf_check(&text));
+    *out = cn_buf_take(&text);
+done:
+    cn_buf_deinit(&text);
+    cn_compiled_destroy(c);
+    return st;
+}

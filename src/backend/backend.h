@@ -1,0 +1,72 @@
+/* What a backend is: it takes whole plans and runs them. One row a backend in registry.c. */
+#ifndef CN_BACKEND_BACKEND_H
+#define CN_BACKEND_BACKEND_H
+
+#include "plan/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cn_device cn_device;         /* an opened backend: threads, handles */
+typedef struct cn_executable cn_executable; /* a plan made ready */
+
+typedef struct cn_device_options {
+    cornu_precision precision;
+    int threads; /* 0: as many as the machine has */
+    int index;   /* of the device */
+} cn_device_options;
+
+/* Makes another form of a constant: bytes at dst from the dense elements at src. user: the bytes given with it. */
+typedef cornu_status (*cn_derive)(const void* user, const void* src, void* dst);
+
+/* The weights of a plan, made and kept by the session's side for all sessions of a model. Addresses stay the same while the
+ * model lives; when variables change, contents are made anew, derived forms included, while nothing runs. */
+typedef struct cn_weights cn_weights;
+struct cn_weights {
+    /* Dense elements of the plan's constant i, aligned to 64. */
+    const void* (*data)(cn_weights* weights, int i);
+    /* Another form of constant i ("onednn ..."), made once for each layout text: bytes of memory filled by fn. user_size bytes of user are copied. */
+    cornu_status (*derived)(cn_weights* weights, int i, const char* layout, uint64_t bytes, cn_derive fn, const void* user,
+                            uint64_t user_size, void** out);
+};
+
+/* One run. */
+typedef struct cn_run {
+    const void* const* inputs; /* dense elements of each input port, host */
+    void* const* outputs;      /* memory for each of the graph's outputs, host */
+    void* arena;               /* plan->arena_bytes from the backend's alloc */
+    uint64_t seed;             /* of random nodes */
+    uint64_t counter;          /* number of this run in its session: each run draws new numbers */
+} cn_run;
+
+typedef struct cn_backend {
+    const char* name;    /* "cpu" */
+    uint64_t alignment;  /* of values in the arena, bytes */
+    bool runs_passes;    /* fusing passes are meant for it; the reference takes the graph as lowered */
+    cornu_status (*open)(const cn_device_options* options, cn_device** out);
+    void (*close)(cn_device* device);
+    /* "cpu", "cuda:0 (NVIDIA H200)"; borrowed until close. */
+    const char* (*describe)(cn_device* device);
+    cornu_status (*alloc)(cn_device* device, uint64_t bytes, void** out);
+    void (*free)(cn_device* device, void* memory);
+    /* plan and weights must outlive the executable. */
+    cornu_status (*prepare)(cn_device* device, const cn_plan* plan, cn_weights* weights, cn_executable** out);
+    void (*destroy)(cn_executable* executable);
+    /* Returns when the outputs are complete. Allocates nothing. */
+    cornu_status (*run)(cn_executable* executable, const cn_run* run);
+} cn_backend;
+
+extern const cn_backend cn_backend_reference;
+extern const cn_backend cn_backend_cpu;
+
+/* The backend for a device text: "auto", "cpu", "reference", ...; *index is the device's number. CORNU_NO_DEVICE. */
+cornu_status cn_backend_find(const char* device, const cn_backend** out, int* index);
+/* Row i of the table, NULL beyond the end. */
+const cn_backend* cn_backend_at(int i);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,38 @@
+/* The table of backends. "auto" takes the first that opens, in this order. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/backend.h"
+
+static const cn_backend* const backends[] = {&cn_backend_cpu, &cn_backend_reference};
+#define BACKEND_COUNT ((int)(sizeof backends / sizeof backends[0]))
+
+const cn_backend* cn_backend_at(int i) { return i >= 0 && i < BACKEND_COUNT ? backends[i] : NULL; }
+
+/* Whether text is name, or name:N. */
+static bool names(const char* text, const char* name, int* index) {
+    size_t size = strlen(name);
+    char* end;
+    long number;
+
+    *index = 0;
+    if (strncmp(text, name, size) != 0) return false;
+    if (text[size] == '\0') return true;
+    if (text[size] != ':' || text[size + 1] < '0' || text[size + 1] > '9') return false;
+    number = strtol(text + size + 1, &end, 10);
+    *index = number > 1000000 ? 1000000 : (int)number;
+    return *end == '\0';
+}
+
+cornu_status cn_backend_find(const char* device, const cn_backend** out, int* index) {
+    *out = NULL;
+    *index = 0;
+    if (!device || strcmp(device, "auto") == 0) return *out = &cn_backend_cpu, CORNU_OK;
+    for (int i = 0; i < BACKEND_COUNT; i++) {
+        if (names(device, backends[i]->name, index)) return *out = backends[i], CORNU_OK;
+    }
+    if (strncmp(device, "cuda", 4) == 0) {
+        return CN_FAIL(NO_DEVICE, "device '%.64s' is asked for, but this build has no CUDA backend; use 'cpu'", device);
+    }
+    return CN_FAIL(BAD_ARGUMENT, "device '%.64s' is not known; 'auto', 'cpu' and 'reference' are", device);
+}

@@ -1,0 +1,149 @@
+/* What the family files of lower/ share: a layer is a row and a function.
+ *
+ *     static cornu_status lower_dense(cn_call* c) {
+ *         cn_id x, kernel;
+ *         CN_TRY(cn_call_tensor(c, &x));
+ *         CN_TRY(cn_call_weight(c, 0, 2, (int64_t[]){units, ...}, &kernel));
+ *         return cn_call_return(c, cn_graph_matmul(c->g, x, kernel, false, false));
+ *     }
+ *
+ * Before the function runs, float inputs are cast to the layer's compute dtype, as Keras's autocast does; after it, the mask
+ * is set by the row's rule. Building errors stick in the graph; cn_call_return gives them back. */
+#ifndef CN_LOWER_LAYER_H
+#define CN_LOWER_LAYER_H
+
+#include "lower/lower.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cn_lower cn_lower;
+
+/* A tensor with the mask that Keras would carry on it: bool, [batch, steps...], CN_NONE for none. */
+typedef struct cn_value {
+    cn_id tensor;
+    cn_id mask;
+} cn_value;
+
+typedef enum cn_arg_kind {
+    CN_ARG_NONE, /* Python's None, or not given */
+    CN_ARG_TENSOR,
+    CN_ARG_LIST,
+    CN_ARG_DICT,
+    CN_ARG_JSON /* a literal of the config: number, string, bool, __slice__, __numpy__, ... */
+} cn_arg_kind;
+
+/* An argument or a result of a call: a nest of tensors and literals. Lives in the lowering's arena. */
+typedef struct cn_arg cn_arg;
+struct cn_arg {
+    cn_arg_kind kind;
+    cn_value value;      /* of TENSOR */
+    const cn_json* json; /* of JSON */
+    cn_arg* items;       /* of LIST and DICT */
+    const char** keys;   /* of DICT */
+    int count;
+};
+
+/* One call of one layer. */
+typedef struct cn_call {
+    cn_lower* cx;
+    const cn_document* doc;
+    cn_graph* g;
+    const cn_layer* layer;
+    cornu_dtype compute;  /* compute dtype of the layer's policy */
+    cornu_dtype variable; /* variable dtype of it */
+    bool training;
+    const cn_arg* args; /* positional */
+    int arg_count;
+    const cn_arg* kwargs; /* a DICT */
+    cn_arg out;           /* the result: cn_call_return and the like */
+} cn_call;
+
+typedef cornu_status (*cn_layer_fn)(cn_call* call);
+
+typedef enum cn_mask_rule {
+    CN_MASK_DROP, /* the output has no mask */
+    CN_MASK_PASS, /* that of the first input */
+    CN_MASK_OWN   /* the function sets out.value.mask */
+} cn_mask_rule;
+
+typedef struct cn_layer_def {
+    const char* name; /* class */
+    cn_layer_fn lower;
+    cn_mask_rule mask;
+    bool no_autocast;   /* inputs come as they are */
+    const char* limits; /* options that are refused and why, for `cornu layers`; NULL for none */
+} cn_layer_def;
+
+/* The tables, one a family file, each ended by a row without name. */
+extern const cn_layer_def cn_layers_core[];
+extern const cn_layer_def cn_layers_convolution[];
+extern const cn_layer_def cn_layers_pooling[];
+extern const cn_layer_def cn_layers_normalization[];
+extern const cn_layer_def cn_layers_activation[];
+extern const cn_layer_def cn_layers_merging[];
+extern const cn_layer_def cn_layers_reshaping[];
+extern const cn_layer_def cn_layers_regularization[];
+extern const cn_layer_def cn_layers_preprocessing[];
+
+/* The row of a class, NULL if there is none. */
+const cn_layer_def* cn_layer_def_of(const char* class_name);
+
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
+
+/* The one tensor that the layer is called on. CORNU_BAD_FILE: it is called on something else. */
+cornu_status cn_call_tensor(cn_call* call, cn_id* out);
+cornu_status cn_call_value(cn_call* call, cn_value* out);
+/* The list of at least `least` tensors that the layer is called on, in the lowering's arena. */
+cornu_status cn_call_values(cn_call* call, int least, cn_value** out, int* count);
+/* Positional argument `position` or keyword `name`, a NONE if neither was given. */
+const cn_arg* cn_call_arg(const cn_call* call, int position, const char* name);
+const cn_type* cn_call_type(const cn_call* call, cn_id v);
+/* Memory that lives as long as the lowering, zeroed; NULL when there is none (the graph has then failed). */
+void* cn_call_alloc(cn_call* call, size_t size);
+
+/* Sets the result to one tensor (the mask follows the row's rule) and gives back the graph's status. */
+cornu_status cn_call_return(cn_call* call, cn_id tensor);
+cornu_status cn_call_return_masked(cn_call* call, cn_id tensor, cn_id mask);
+/* Sets the result to a list of tensors, as Keras returns it. */
+cornu_status cn_call_return_list(cn_call* call, const cn_value* values, int count);
+
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
+
+/* Variable i of the layer, cast to the compute dtype. The file's shape must be dims (-1: any); CORNU_BAD_FILE says what is
+ * missing or which shapes differ, before anything is allocated. */
+cornu_status cn_call_weight(cn_call* call, int i, int ndim, const int64_t* dims, cn_id* out);
+/* The same of a sub-layer, and without the cast. */
+cornu_status cn_lower_weight(cn_call* call, const cn_layer* layer, int i, int ndim, const int64_t* dims, cn_id* out);
+/* Fails unless the file holds exactly count variables for the layer, as Keras checks. */
+cornu_status cn_call_weight_count(cn_call* call, int count);
+
+/* ---- calling others ---------------------------------------------------------------------------------------------- */
+
+/* Calls a layer (also a nested model) on arguments. */
+cornu_status cn_lower_call(cn_lower* cx, const cn_layer* layer, const cn_arg* args, int arg_count, const cn_arg* kwargs,
+                           cn_arg* out);
+/* An argument that is one tensor. */
+cn_arg cn_arg_tensor(cn_value value);
+
+/* Applies what a config has under key as activation: null, a name, a function object, or a layer object. */
+cornu_status cn_call_activation(cn_call* call, const char* key, cn_id x, cn_id* out);
+/* The function of that name with Keras's default arguments applied to x; CORNU_UNSUPPORTED if there is none. */
+cornu_status cn_lower_activation(cn_call* call, const char* name, cn_id x, cn_id* out);
+
+/* A new stream number for a random node. */
+uint32_t cn_call_stream(cn_call* call);
+/* Moves the channels of a "channels_first" tensor to the end, and back. */
+cn_id cn_to_channels_last(cn_graph* g, cn_id x);
+cn_id cn_to_channels_first(cn_graph* g, cn_id x);
+/* axis of a config made non-negative; CORNU_BAD_ARGUMENT when it is not in [-ndim, ndim). */
+cornu_status cn_call_axis(cn_call* call, const char* key, int64_t axis, int ndim, int* out);
+/* Reads data_format: null or absent is channels_last. */
+cornu_status cn_call_data_format(cn_call* call, bool* channels_first);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

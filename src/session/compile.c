@@ -1,0 +1,64 @@
+/* The pipeline on one page. */
+#include "session/compile.h"
+
+#include <string.h>
+
+static const void* constant_data(cn_weights* weights, int i) {
+    return cn_store_data(((cn_compiled*)weights)->entries[i]);
+}
+
+static cornu_status constant_derived(cn_weights* weights, int i, const char* layout, uint64_t bytes, cn_derive fn,
+                                     const void* user, uint64_t user_size, void** out) {
+    cn_compiled* c = (cn_compiled*)weights;
+    return cn_store_derived(c->store, c->entries[i], layout, bytes, fn, user, user_size, out);
+}
+
+static cornu_status get_constants(cn_compiled* c) {
+    c->entries = cn_alloc_zero((size_t)c->plan->constant_count + 1, sizeof(cn_store_entry*));
+    if (!c->entries) return CN_NO_MEMORY((size_t)c->plan->constant_count * sizeof(cn_store_entry*));
+    for (int i = 0; i < c->plan->constant_count; i++) {
+        CN_TRY(cn_store_get(c->store, &c->program, c->plan->constants[i], &c->entries[i]));
+    }
+    return CORNU_OK;
+}
+
+cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_options* options, const cn_backend* backend,
+                        cn_device* device, const cn_type* inputs, int count, cn_compiled** out) {
+    cn_compiled* c = cn_alloc_zero(1, sizeof *c);
+    cornu_status st = CORNU_OK;
+
+    *out = NULL;
+    if (!c) return CN_NO_MEMORY(sizeof *c);
+    c->weights = (cn_weights){constant_data, constant_derived};
+    c->store = store;
+    c->backend = backend;
+    c->input_count = count;
+    c->inputs = cn_alloc_zero((size_t)count + 1, sizeof *c->inputs);
+    if (!c->inputs) {
+        st = CN_NO_MEMORY((size_t)count * sizeof *c->inputs);
+        goto done;
+    }
+    memcpy(c->inputs, inputs, (size_t)count * sizeof *inputs);
+    CN_STEP(cn_lower_model(doc, options, inputs, count, &c->program));
+    CN_STEP(cn_graph_verify(&c->program.graph));
+    CN_STEP(cn_plan_create(&c->program.graph, backend->alignment, &c->plan));
+    if (store) {
+        CN_STEP(get_constants(c));
+        CN_STEP(backend->prepare(device, c->plan, &c->weights, &c->executable));
+    }
+    *out = c;
+    c = NULL;
+done:
+    cn_compiled_destroy(c);
+    return st;
+}
+
+void cn_compiled_destroy(cn_compiled* c) {
+    if (!c) return;
+    if (c->executable) c->backend->destroy(c->executable);
+    cn_plan_destroy(c->plan);
+    cn_program_deinit(&c->program);
+    cn_free(c->entries);
+    cn_free(c->inputs);
+    cn_free(c);
+}

@@ -1,0 +1,50 @@
+/* A session: a model on a device, with the shapes that it has run. */
+#ifndef CN_SESSION_SESSION_H
+#define CN_SESSION_SESSION_H
+
+#include "session/compile.h"
+#include "session/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Compiled shapes that a session keeps; the least recently used goes first. */
+#define CN_SESSION_SHAPES 8
+
+struct cornu_session {
+    cornu_model* model;
+    cn_arena arena;
+    const cn_backend* backend;
+    cn_device* device;
+    cn_lower_options lowering; /* training, outputs */
+    cornu_precision precision;
+    uint64_t seed, max_bytes, runs;
+    cn_port* inputs; /* in the arena */
+    int input_count;
+    cn_port* outputs;
+    int output_count;
+    cn_compiled* shapes;    /* most recently used first */
+    void* memory;           /* from the backend, memory_bytes of it */
+    uint64_t memory_bytes;
+    uint64_t last_bytes;    /* of the arena of the last run */
+    cn_type* types;         /* input_count of them: of the inputs of the run */
+    const void** pointers;  /* of the inputs */
+    void** results;         /* of the outputs */
+    void** converted;       /* inputs of another dtype, converted: kept from run to run */
+    uint64_t* converted_bytes;
+};
+
+cornu_status cn_session_create(cornu_model* model, const cornu_session_options* options, cornu_session** out);
+void cn_session_destroy(cornu_session* session);
+/* The compiled form for inputs of these types; only the plan, nothing of weights, when only_plan. */
+cornu_status cn_session_compile(cornu_session* session, const cn_type* inputs, cn_compiled** out);
+/* Types of the graph's inputs for the caller's tensors, checked against the ports. */
+cornu_status cn_session_types(cornu_session* session, const cornu_tensor* in, int n_in, cn_type* types);
+cornu_status cn_session_run(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
