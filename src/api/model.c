@@ -3,6 +3,7 @@
 
 #include "base/size.h"
 #include "session/describe.h"
+#include "session/store.h"
 
 #define CHECK(condition, ...)                              \
     do {                                                   \
@@ -219,6 +220,7 @@ cornu_status cornu_model_set_variable(cornu_model* model, const char* path, cons
     (void)pthread_rwlock_wrlock(&model->lock);
     st = find_variable(model, path, &variable);
     if (st == CORNU_OK) st = cn_document_set_variable(model->document, variable, value);
+    if (st == CORNU_OK && model->store) cn_store_touch(model->store);
     (void)pthread_rwlock_unlock(&model->lock);
     return st;
 }

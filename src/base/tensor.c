@@ -22,7 +22,7 @@ cornu_tensor cornu_tensor_of(cornu_dtype dtype, void* data, int ndim, ...) {
     va_list args;
 
     va_start(args, ndim);
-    for (int i = 0; i < ndim && i < CORNU_MAX_DIMS; i++) dims[i] = va_arg(args, int);
+    for (int i = 0; ndim <= CORNU_MAX_DIMS && i < ndim; i++) dims[i] = va_arg(args, int);
     va_end(args);
     return cornu_tensor_shaped(dtype, data, ndim, dims);
 }

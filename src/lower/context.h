@@ -30,6 +30,8 @@ struct cn_lower {
 cornu_status cn_lower_nested(cn_lower* cx, const cn_layer* model, const cn_arg* inputs, cn_arg* out);
 /* Flattens a nest of tensors as Keras does: lists in order, dicts by sorted key. *out in the arena. */
 cornu_status cn_arg_flatten(cn_lower* cx, const cn_arg* arg, cn_value** out, int* count);
+/* Tells the watcher what a layer gave. */
+void cn_lower_tell(cn_lower* cx, const cn_layer* layer, const cn_arg* out);
 /* Adds one sentence to the list of what cannot run: the thread's last error. */
 void cn_lower_problem(cn_lower* cx);
 /* Order of a dict's keys: out[i] is the position of the i-th smallest key. In the arena, NULL without memory. */

@@ -273,7 +273,7 @@ static cornu_status call_plain(cn_lower* cx, const cn_layer* layer, const cn_arg
     return CORNU_OK;
 }
 
-static void tell_watcher(cn_lower* cx, const cn_layer* layer, const cn_arg* out) {
+void cn_lower_tell(cn_lower* cx, const cn_layer* layer, const cn_arg* out) {
     cn_value* values;
     cn_type types[16];
     int count;
@@ -303,6 +303,7 @@ cornu_status cn_lower_call(cn_lower* cx, const cn_layer* layer, const cn_arg* ar
         if (st != CORNU_OK) (void)cn_fail_within(st, "%s", cn_layer_describe(layer));
     }
     cx->depth--;
-    if (st == CORNU_OK) tell_watcher(cx, layer, out);
+    if (st == CORNU_OK) cn_lower_tell(cx, layer, out);
+    if (st == CORNU_UNSUPPORTED && cx->options->watch) cx->options->watch(cx->options->watch_user, layer, NULL, -1);
     return st;
 }

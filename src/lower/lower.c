@@ -18,11 +18,17 @@ void cn_lower_problem(cn_lower* cx) {
     cn_buf_text(&cx->problems, text);
 }
 
+bool cn_lower_knows(const cn_layer* layer) {
+    if (layer->kind == CN_LAYER_FUNCTIONAL || layer->kind == CN_LAYER_SEQUENTIAL) return true;
+    if (layer->kind == CN_LAYER_OP || !cn_layer_def_of(layer->class_name)) return false;
+    return !layer->registered_name[0] || strcmp(layer->registered_name, layer->class_name) == 0;
+}
+
 /* Adds the classes that no table knows: a Sequential stops at the first, and layers behind a failure are never called. */
 static void unknown_classes(const cn_layer* layer, cn_buf* out) {
     if (layer->kind == CN_LAYER_OP) {
         cn_buf_format(out, "%soperation %s ('%s')", out->size ? "; " : "", layer->class_name, layer->name);
-    } else if (layer->kind == CN_LAYER_PLAIN && !cn_layer_def_of(layer->class_name)) {
+    } else if (!cn_lower_knows(layer)) {
         cn_buf_format(out, "%sclass %s%s%s (layer '%s')", out->size ? "; " : "", layer->class_name,
                       layer->registered_name[0] ? " registered as " : "", layer->registered_name, layer->name);
     }
@@ -44,7 +50,7 @@ static cornu_status add_inputs(cn_lower* cx, const cn_type* inputs, int count, c
     cn_port* ports;
     int expected;
 
-    CN_TRY(cn_lower_ports(cx->doc, &cx->arena, &ports, &expected));
+    CN_TRY(cn_lower_ports(cx->doc, cx->root, &cx->arena, &ports, &expected));
     if (count != expected) return CN_FAIL(BAD_ARGUMENT, "the model takes %d inputs; %d are given", expected, count);
     *out = (cn_arg){.kind = CN_ARG_LIST, .count = count};
     out->items = cn_arena_array(&cx->arena, (size_t)count, sizeof *out->items);
@@ -104,7 +110,7 @@ cornu_status cn_lower_model(const cn_document* doc, const cn_lower_options* opti
     cn_graph_init(&program->graph);
     program->graph.max_elements = options->max_elements;
     cx.g = &program->graph;
-    cx.root = cn_document_root(doc);
+    cx.root = options->root ? options->root : cn_document_root(doc);
     cx.captured = cn_arena_array(&cx.arena, (size_t)options->n_outputs, sizeof *cx.captured);
     if (!cx.captured) {
         st = CN_NO_MEMORY((size_t)options->n_outputs * sizeof *cx.captured);

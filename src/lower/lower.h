@@ -18,10 +18,12 @@ typedef struct cn_port {
     bool optional;
 } cn_port;
 
-/* What a layer's call gave, told to whoever watches the lowering: the types of its flattened outputs. */
+/* What a layer's call gave, told to whoever watches the lowering: the types of its flattened outputs; count -1 when it cannot run, with
+ * the reason in cornu_last_error. */
 typedef void (*cn_lower_watch)(void* user, const cn_layer* layer, const cn_type* outputs, int count);
 
 typedef struct cn_lower_options {
+    const cn_layer* root; /* of the document, perhaps of an earlier config; NULL: the present one */
     bool training;
     const char* const* outputs; /* names of layers to return instead of the model's outputs */
     int n_outputs;
@@ -40,7 +42,7 @@ typedef struct cn_program {
 
 /* The inputs of the root model in flattened order (lists in order, dicts by sorted key). ports is in arena.
  * CORNU_UNSUPPORTED: the root is no model that can run. */
-cornu_status cn_lower_ports(const cn_document* doc, cn_arena* arena, cn_port** ports, int* count);
+cornu_status cn_lower_ports(const cn_document* doc, const cn_layer* root, cn_arena* arena, cn_port** ports, int* count);
 
 /* Lowers the root model for inputs of these types, in the order of cn_lower_ports; a type of dtype 0 is an optional input left out.
  * CORNU_UNSUPPORTED: one message with everything that cannot run; CORNU_BAD_FILE: a variable is missing or misshapen; CORNU_BAD_ARGUMENT: shapes do not
@@ -49,7 +51,9 @@ cornu_status cn_lower_model(const cn_document* doc, const cn_lower_options* opti
                             cn_program* program);
 void cn_program_deinit(cn_program* program);
 
-/* Class names and names of the layers that have no row in the tables, "" if all have: "L1Distance (layers 'a', 'b'); ...". Appends to out. */
+/* Whether the tables have a row for the layer's class. */
+bool cn_lower_knows(const cn_layer* layer);
+/* Names every layer below (and with) the root that has no row in the tables: "class L1Distance (layer 'a'); ...". Appends to out. */
 void cn_lower_unknown(const cn_document* doc, cn_buf* out);
 
 /* Rows for cornu_support_get: kind "layer", "activation" or "op". Static storage; false beyond the end. */

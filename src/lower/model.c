@@ -338,6 +338,7 @@ static cornu_status bind_inputs(functional* f, const cn_arg* inputs) {
         calls->results[0] = cn_arg_tensor(values[i]);
         if (values[i].tensor == CN_NONE) calls->results[0].kind = CN_ARG_NONE;
         calls->state[0] = NODE_DONE;
+        if (values[i].tensor != CN_NONE) cn_lower_tell(f->cx, calls->layer, &calls->results[0]);
     }
     return CORNU_OK;
 }
@@ -384,6 +385,7 @@ static cornu_status lower_sequential(cn_lower* cx, const cn_layer* model, const 
         if (is_input(layer)) {
             if (i != 0 || value.kind != CN_ARG_TENSOR) return CN_FAIL(BAD_FILE, "%s: an InputLayer that is not its first layer, or not one tensor as input", cn_layer_describe(model));
             CN_TRY(fit_input(cx, layer, &value.value));
+            cn_lower_tell(cx, layer, &value);
         } else {
             cn_arg arg = value;
             CN_TRY(cn_lower_call(cx, layer, &arg, 1, NULL, &value));
@@ -460,8 +462,8 @@ done:
     return st;
 }
 
-cornu_status cn_lower_ports(const cn_document* doc, cn_arena* arena, cn_port** ports, int* count) {
-    const cn_layer* root = cn_document_root(doc);
+cornu_status cn_lower_ports(const cn_document* doc, const cn_layer* root, cn_arena* arena, cn_port** ports, int* count) {
+    if (!root) root = cn_document_root(doc);
 
     *ports = NULL;
     *count = 0;

@@ -7,6 +7,8 @@
 
 #include "base/size.h"
 
+#include "lower/lower.h"
+
 /* ---- trainable ---- */
 
 static bool flag_of(const cn_json* config) {
@@ -232,6 +234,115 @@ static cornu_status count_parameters(describer* cx) {
     return CORNU_OK;
 }
 
+/* ---- output shapes and what cannot run: two lowerings with other sizes for unknown dimensions ---- */
+
+typedef struct shape_watch {
+    describer* cx;
+    cn_type* first; /* of each row: output 0 at the first lowering; dtype 0 until then */
+    bool second;    /* this is the second lowering */
+    cornu_status status;
+} shape_watch;
+
+static int64_t row_of(const describer* cx, const cn_layer* layer) {
+    for (int64_t i = 0; i < cx->count; i++) {
+        if (cx->rows[i].layer == layer) return i;
+    }
+    return -1;
+}
+
+/* "(None, 28, 28, 8)": a dimension that differs between the two lowerings depends on the input. */
+static void write_shape(cn_buf* text, const cn_type* a, const cn_type* b) {
+    cn_buf_text(text, "(");
+    for (int i = 0; i < a->ndim; i++) {
+        if (i) cn_buf_text(text, ", ");
+        if (i < b->ndim && a->dims[i] != b->dims[i]) cn_buf_text(text, "None");
+        else cn_buf_format(text, "%lld", (long long)a->dims[i]);
+    }
+    cn_buf_text(text, a->ndim == 1 ? ",)" : ")");
+}
+
+static void set_shape(shape_watch* w, cn_layer_row* row, const cn_type* first, const cn_type* second, int count) {
+    cn_buf text = {0};
+    char* copy;
+
+    if (count > 1) cn_buf_text(&text, "[");
+    for (int i = 0; i < count; i++) {
+        if (i) cn_buf_text(&text, ", ");
+        write_shape(&text, &first[i], &second[i]);
+    }
+    if (count > 1) cn_buf_text(&text, "]");
+    copy = text.data && !text.failed ? cn_arena_strdup(&w->cx->model->strings, text.data) : NULL;
+    if (copy) row->info.output_shape = copy;
+    else w->status = CN_NO_MEMORY(text.size);
+    cn_buf_deinit(&text);
+}
+
+#define WATCHED_OUTPUTS 16 /* outputs of one layer that are shown */
+
+static void watch_layer(void* user, const cn_layer* layer, const cn_type* outputs, int count) {
+    shape_watch* w = user;
+    int64_t i = row_of(w->cx, layer);
+    cn_layer_row* row = i < 0 ? NULL : &w->cx->rows[i];
+    cn_type* first = i < 0 ? NULL : &w->first[i * WATCHED_OUTPUTS];
+
+    if (!row || w->status != CORNU_OK) return;
+    if (count < 0) {
+        row->info.missing = cn_arena_strdup(&w->cx->model->strings, cornu_last_error());
+    } else if (!w->second && first->dtype == 0) { /* a shared layer: its first call counts */
+        memcpy(first, outputs, (size_t)(count < WATCHED_OUTPUTS ? count : WATCHED_OUTPUTS) * sizeof *first);
+    } else if (w->second && first->dtype != 0) {
+        set_shape(w, row, first, outputs, count < WATCHED_OUTPUTS ? count : WATCHED_OUTPUTS);
+        first->dtype = (cornu_dtype)0;
+    }
+}
+
+static cornu_status lower_once(shape_watch* w, const cn_port* ports, int count, cn_type* types, int64_t batch, int64_t inner) {
+    cn_lower_options options = {.watch = watch_layer, .watch_user = w};
+    cn_program program;
+    cornu_status st;
+
+    for (int i = 0; i < count; i++) {
+        if (ports[i].ndim < 0) return CORNU_BAD_ARGUMENT;
+        types[i] = (cn_type){.dtype = ports[i].dtype, .ndim = ports[i].ndim};
+        for (int k = 0; k < ports[i].ndim; k++) {
+            types[i].dims[k] = ports[i].dims[k] >= 0 ? ports[i].dims[k] : k == 0 ? batch : inner;
+        }
+    }
+    st = cn_lower_model(w->cx->model->document, &options, types, count, &program);
+    if (st == CORNU_OK) cn_program_deinit(&program);
+    return st;
+}
+
+/* Output shapes stay "?" where lowering does not get. Only want of memory is a failure. */
+static cornu_status describe_shapes(describer* cx) {
+    shape_watch w = {.cx = cx};
+    cn_arena arena = {0};
+    cn_port* ports;
+    cn_type* types;
+    int count;
+    cornu_status st = CORNU_OK;
+
+    for (int64_t i = 0; i < cx->count; i++) {
+        const cn_layer* layer = cx->rows[i].layer;
+        if (layer && !cn_lower_knows(layer)) cx->rows[i].info.missing = layer->kind == CN_LAYER_OP ? "the operation is not known here" : "the class is not known here";
+    }
+    if (cn_lower_ports(cx->model->document, NULL, &arena, &ports, &count) != CORNU_OK) goto done;
+    w.first = cn_arena_array(&arena, (size_t)cx->count * WATCHED_OUTPUTS, sizeof *w.first);
+    types = cn_arena_array(&arena, (size_t)count + 1, sizeof *types);
+    if (!w.first || !types) {
+        st = CN_NO_MEMORY((size_t)cx->count * sizeof *w.first);
+        goto done;
+    }
+    st = lower_once(&w, ports, count, types, 2, 64);
+    if (st == CORNU_BAD_ARGUMENT) st = lower_once(&w, ports, count, types, 2, 224);
+    w.second = true;
+    if (st != CORNU_NO_MEMORY) st = lower_once(&w, ports, count, types, 3, 231);
+    st = w.status != CORNU_OK ? w.status : st == CORNU_NO_MEMORY ? st : CORNU_OK;
+done:
+    cn_arena_deinit(&arena);
+    return st;
+}
+
 cornu_status cn_model_describe_layers(cornu_model* model) {
     const cn_layer* root = cn_document_root(model->document);
     bool from_config = root && root->layer_count > 0;
@@ -244,6 +355,7 @@ cornu_status cn_model_describe_layers(cornu_model* model) {
     if (from_config) CN_TRY(add_rows(&cx, root, 0));
     else CN_TRY(add_groups(&cx));
     CN_TRY(count_parameters(&cx));
+    if (from_config) CN_TRY(describe_shapes(&cx));
     model->layer_rows = cx.rows;
     model->layer_row_count = cx.count;
     return CORNU_OK;

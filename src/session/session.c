@@ -168,7 +168,8 @@ cornu_status cn_session_create(cornu_model* model, const cornu_session_options* 
     CN_STEP(cn_backend_find(options->device, &s->backend, &device.index));
     device.precision = options->precision;
     device.threads = options->threads;
-    CN_STEP(cn_lower_ports(model->document, &s->arena, &s->inputs, &s->input_count));
+    s->lowering.root = cn_document_root(model->document);
+    CN_STEP(cn_lower_ports(model->document, NULL, &s->arena, &s->inputs, &s->input_count));
     CN_STEP(refuse_unknown(model->document));
     s->types = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->types);
     s->pointers = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->pointers);
