@@ -1,12 +1,12 @@
-/* JSON: parse, walk, print untouched (the same bytes), canonicalise, parse again (the same value), edit by a pointer taken
- * from the input, print, parse again. The first byte chooses the edit, the next says how long the pointer is. */
+/* JSON: parse, walk, print untouched (the same bytes), canonicalise, parse again (the same value), edit by a pointer
+ * taken from the input, print, parse again. The first byte chooses the edit, the next says how long the pointer is. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "archive/json.h"
 
-#define REQUIRE(condition) \
-    do {                   \
+#define REQUIRE(condition)         \
+    do {                           \
         if (!(condition)) abort(); \
     } while (0)
 
@@ -113,6 +113,8 @@ static char* make_pointer(const cn_json* node, const uint8_t* path, size_t steps
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    /* From the start, as keys are quoted in other messages. */
+    static const char disagreement[] = "input: refused because two JSON parsers disagree";
     cn_json_doc* doc;
     size_t steps;
     const char* text;
@@ -124,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     text = (const char*)data + 2 + steps;
     st = cn_json_parse(text, size - 2 - steps, "input", &doc);
     if (st != CORNU_OK) {
-        REQUIRE(st == CORNU_BAD_FILE && !strstr(cornu_last_error(), "two JSON parsers"));
+        REQUIRE(st == CORNU_BAD_FILE && strncmp(cornu_last_error(), disagreement, strlen(disagreement)) != 0);
         return 0;
     }
     REQUIRE(same(cn_json_root(doc), cn_json_root(doc)));
