@@ -92,22 +92,25 @@ cornu_status cn_h5_read_strings(const cn_h5* h5, const cn_h5_node* dataset, cn_a
 
 typedef struct cn_h5_writer cn_h5_writer;
 
-/* Gives the elements of a dataset in pieces: copies size bytes at offset of its data (host byte order) to dst. */
+/* Gives the elements of a dataset in pieces: copies size bytes at offset of its data (host byte order) to dst. Called in order,
+ * before cn_h5_writer_dataset returns, and without the lock; its failure is returned. */
 typedef cornu_status (*cn_h5_fill)(void* user, uint64_t offset, void* dst, uint64_t size);
 
 /* Starts a file in memory (path NULL) or at a path, which must not exist. Superblock 0, old groups, contiguous data, as h5py writes
- * by default. */
+ * by default. The elements are written by us, at the places that libhdf5 gives. One thread at a time on one writer. */
 cornu_status cn_h5_writer_open(const char* path, cn_h5_writer** out);
 /* Makes a group and its parents; an existing one is fine. */
 cornu_status cn_h5_writer_group(cn_h5_writer* writer, const char* path);
 /* Makes a dataset and its parent groups. bfloat16 is written as h5py does: opaque(2) with attribute dtype = "bfloat16". */
 cornu_status cn_h5_writer_dataset(cn_h5_writer* writer, const char* path, cornu_dtype dtype, int ndim,
                                   const int64_t* dims, cn_h5_fill fill, void* user);
-/* An attribute of the object at path; array says type, shape and kind of string, as reading it back would. data: elements in host order, or cornu_string. */
+/* An attribute of the object at path; array says type, shape and kind of string, as reading it back would. data: elements in host order, or
+ * NUL-terminated cornu_strings. CORNU_BAD_ARGUMENT: it does not fit its type; CORNU_UNSUPPORTED: above 63 KiB; CORNU_IO_ERROR: there already. */
 cornu_status cn_h5_writer_attribute(cn_h5_writer* writer, const char* path, const char* name, const cn_h5_array* array,
                                     const void* data);
-/* Ends the file. For one in memory *out (may be NULL for a path) takes over its bytes: cn_free. */
+/* Ends the file (not synced). For one in memory *out (may be NULL for a path) takes over its bytes: cn_free. */
 cornu_status cn_h5_writer_finish(cn_h5_writer* writer, void** out, uint64_t* out_size);
+/* Frees the writer; a file that was not finished is removed. NULL is allowed. */
 void cn_h5_writer_close(cn_h5_writer* writer);
 
 #ifdef __cplusplus

@@ -15,6 +15,7 @@
 #include "base/size.h"
 
 enum { MAGIC_BYTES = 6, DESCR_MAX = 32 };
+enum { EMPTY_MAX = 65536 }; /* elements of no bytes (|S0), which no file size bounds */
 
 #define MAGIC "\x93NUMPY"
 
@@ -228,8 +229,8 @@ static cornu_status read_header(cn_source* source, npy_header* header) {
     if (bytes != size - header->offset)
         CN_STEP(CN_FAIL(BAD_FILE, "%s: the .npy header tells of %llu bytes of elements, %llu are there", what,
                         (unsigned long long)bytes, (unsigned long long)(size - header->offset)));
-    if (header->item_size == 0 && header->count > (int64_t)CN_LIMIT_NPY_HEADER_BYTES)
-        CN_STEP(CN_FAIL(BAD_FILE, "%s: %lld strings without a byte", what, (long long)header->count));
+    if (header->item_size == 0 && header->count > EMPTY_MAX)
+        CN_STEP(CN_FAIL(BAD_FILE, "%s: %lld strings of no bytes, at most %d are allowed", what, (long long)header->count, EMPTY_MAX));
 done:
     cn_free(text);
     return st;

@@ -8,7 +8,6 @@
  * astray. Invariant: until the rename, the target is never opened for writing; whatever fails, the temporary goes. */
 #include "archive/sink.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -156,7 +156,7 @@ TEST(Npy, WritesAsNumpy) {
     uint16_t bits = 0;
     EXPECT_EQ(CORNU_UNSUPPORTED, Write(cornu_tensor_of(CORNU_BFLOAT16, &bits, 0), &written));
     EXPECT_EQ(CORNU_BAD_ARGUMENT, Write(cornu_tensor_of(CORNU_FLOAT32, nullptr, 1, 1), &written));
-    EXPECT_EQ(CORNU_BAD_ARGUMENT, Write(cornu_tensor_of(CORNU_FLOAT32, &bits, 17), &written));
+    EXPECT_EQ(CORNU_BAD_ARGUMENT, Write(cornu_tensor_shaped(CORNU_FLOAT32, &bits, 17, nullptr), &written));
     for (const char* text : {"\xff", "\xc3", "\xed\xa0\x80", "\xc0\x80", "\xf4\x90\x80\x80"}) {
         cornu_string s = {text, strlen(text)};
         EXPECT_EQ(CORNU_BAD_ARGUMENT, Write(cornu_tensor_of(CORNU_STRING, &s, 0), &written)) << text;

@@ -288,7 +288,7 @@ TEST(SinkKilled, DISABLED_Child) {
 // Kills the child at its k-th call of one system call; whether it got that far.
 bool KillAt(const std::string& target, bool dir, const std::string& call, int k) {
     const std::string exe = std::filesystem::read_symlink("/proc/self/exe");
-    const std::string command = std::string(dir ? "CORNU_KILLED_DIR=1 " : "") + "CORNU_KILLED_TARGET='" + target +
+    const std::string command = std::string("ASAN_OPTIONS=detect_leaks=0 ") + (dir ? "CORNU_KILLED_DIR=1 " : "") + "CORNU_KILLED_TARGET='" + target +
                                 "' strace -f -o /dev/null -e trace=" + call + " -e inject=" + call +
                                 ":signal=KILL:when=" + std::to_string(k) + " '" + exe +
                                 "' --gtest_also_run_disabled_tests --gtest_filter=SinkKilled.DISABLED_Child >/dev/null 2>&1";
