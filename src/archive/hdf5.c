@@ -92,7 +92,7 @@ static cornu_status parse_superblock(cn_h5_reader* r, superblock* sb) {
 /* Finds the superblock and sets base, size and widths. As HDF5 does, a file that was moved behind a user block counts
  * from where its superblock is. */
 static cornu_status read_superblock(cn_h5_reader* r, uint64_t* root) {
-    superblock sb;
+    superblock sb = {0};
     cn_h5_message* messages;
 
     CN_TRY(find_superblock(r->source, &r->base));
@@ -177,7 +177,7 @@ done:
 static cornu_status read_tree(cn_h5* h5) {
     cornu_status st = CORNU_OK;
     cn_h5_reader r;
-    uint64_t root;
+    uint64_t root = 0;
 
     cn_h5_reader_init(&r, h5->source, &h5->arena);
     h5->root = cn_arena_alloc(&h5->arena, sizeof *h5->root);

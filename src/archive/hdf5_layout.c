@@ -255,10 +255,54 @@ static cornu_status add_implicit(cn_h5_reader* r, chunk_list* list, uint64_t add
     return CORNU_OK;
 }
 
+/* Chunks of a dataset that cannot grow.
+ *
+ *   FAHD  version 0, filtered 1, entry bytes 1, log2 of a page 1, entries L, block O, checksum
+ *   FADB  version 0, filtered 1, header O, entries {address O, [size, mask 4]}, checksum; with pages when there are
+ *         more entries than one holds: those are not read */
+static cornu_status add_fixed_array(cn_h5_reader* r, chunk_list* list, uint64_t address) {
+    const cn_h5_object* d = list->dataset;
+    const bool filtered = d->filter_count > 0;
+    unsigned entry_bytes, page_bits;
+    uint64_t entries, block;
+    cn_h5_cursor c;
+
+    CN_TRY(cn_h5_take(r, address, 12 + (uint64_t)r->length_bytes + r->offset_bytes, "chunk array", &c));
+    CN_TRY(cn_h5_verify(&c, "chunk array"));
+    if (!cn_h5_expect(&c, "FAHD") || cn_h5_u8(&c) != 0 || cn_h5_u8(&c) != filtered)
+        return CN_FAIL(BAD_FILE, "chunk array at %" PRIu64 ": no signature FAHD of version 0", address);
+    entry_bytes = cn_h5_u8(&c);
+    page_bits = cn_h5_u8(&c);
+    entries = cn_h5_length(&c);
+    block = cn_h5_address(&c);
+    if (block == CN_H5_UNDEFINED) return CORNU_OK;
+    if (filtered ? entry_bytes < r->offset_bytes + 5 || entry_bytes > r->offset_bytes + 12
+                 : entry_bytes != r->offset_bytes)
+        return CN_FAIL(BAD_FILE, "chunk array at %" PRIu64 ": entries of %u bytes", address, entry_bytes);
+    if (page_bits > 62 || entries > (uint64_t)1 << page_bits || entries != d->chunk_total) {
+        list->dataset->node.unsupported = "chunks indexed by a paged or growing array";
+        return CORNU_OK;
+    }
+    if (entries > r->size / entry_bytes)
+        return CN_FAIL(BAD_FILE, "chunk array at %" PRIu64 ": %" PRIu64 " entries", address, entries);
+    CN_TRY(cn_h5_take(r, block, 10 + r->offset_bytes + entries * entry_bytes, "chunk array block", &c));
+    CN_TRY(cn_h5_verify(&c, "chunk array block"));
+    if (!cn_h5_expect(&c, "FADB") || cn_h5_u8(&c) != 0 || cn_h5_u8(&c) != filtered || cn_h5_address(&c) != address)
+        return CN_FAIL(BAD_FILE, "chunk array block at %" PRIu64 ": no signature FADB of version 0", block);
+    for (uint64_t i = 0; i < entries; i++) {
+        cn_h5_chunk chunk = {i, cn_h5_address(&c), d->chunk_bytes, 0};
+        if (filtered) {
+            chunk.size = cn_h5_uint(&c, entry_bytes - r->offset_bytes - 4);
+            chunk.filter_mask = cn_h5_u32(&c);
+        }
+        if (chunk.address != CN_H5_UNDEFINED) CN_TRY(add_chunk(r, list, chunk));
+    }
+    return CORNU_OK;
+}
+
 static cornu_status read_new_chunked(cn_h5_reader* r, cn_h5_object* d, cn_h5_cursor* c) {
-    static const char* const unsupported[] = {[3] = "chunks indexed by a fixed array",
-                                              [4] = "chunks indexed by an extensible array",
-                                              [5] = "chunks indexed by a B-tree of version 2"};
+    static const char* const unsupported[] = {
+        [4] = "chunks indexed by an extensible array", [5] = "chunks indexed by a B-tree of version 2"};
     cornu_status st = CORNU_OK;
     unsigned flags = cn_h5_u8(c), ranks = cn_h5_u8(c), width = cn_h5_u8(c), kind;
     cn_h5_chunk single = {0};
@@ -273,7 +317,7 @@ static cornu_status read_new_chunked(cn_h5_reader* r, cn_h5_object* d, cn_h5_cur
     CN_TRY(set_grid(d, cn_h5_uint(c, width)));
     kind = cn_h5_u8(c);
     if (c->bad || kind < 1 || kind > 5) return CN_FAIL(BAD_FILE, "chunk index of kind %u", kind);
-    if (kind > 2) {
+    if (kind > 3) {
         d->node.unsupported = unsupported[kind];
         return CORNU_OK;
     }
@@ -282,6 +326,7 @@ static cornu_status read_new_chunked(cn_h5_reader* r, cn_h5_object* d, cn_h5_cur
         single.size = cn_h5_length(c);
         single.filter_mask = cn_h5_u32(c);
     }
+    if (kind == 3) cn_h5_skip(c, 1); /* log2 of a page, which the array says as well */
     address = cn_h5_address(c);
     if (c->bad) return CN_FAIL(BAD_FILE, "a layout message is cut off");
     single.address = address;
@@ -290,7 +335,8 @@ static cornu_status read_new_chunked(cn_h5_reader* r, cn_h5_object* d, cn_h5_cur
                                     : CN_FAIL(BAD_FILE, "one chunk for a grid of %" PRIu64, d->chunk_total));
     }
     if (address != CN_H5_UNDEFINED && kind == 2) CN_STEP(add_implicit(r, &list, address));
-    CN_STEP(finish_chunks(r, d, &list));
+    if (address != CN_H5_UNDEFINED && kind == 3) CN_STEP(add_fixed_array(r, &list, address));
+    if (!d->node.unsupported) CN_STEP(finish_chunks(r, d, &list));
 done:
     cn_buf_deinit(&list.chunks);
     return st;

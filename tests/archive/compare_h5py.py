@@ -61,9 +61,8 @@ def is_listed_only(dataset, superblock):
         return True
     if plist.get_layout() != h5py.h5d.CHUNKED or superblock < 3:
         return False
-    one = dataset.chunks == dataset.shape == dataset.maxshape
-    implicit = plist.get_alloc_time() == h5py.h5d.ALLOC_TIME_EARLY and plist.get_nfilters() == 0
-    return not one and not implicit
+    chunks = np.prod([-(-n // c) for n, c in zip(dataset.shape, dataset.chunks)])
+    return dataset.shape != dataset.maxshape or chunks > 1024
 
 
 def describe(path):

@@ -90,20 +90,22 @@ def many(f):
 def chunks(f):
     a = np.arange(23 * 17, dtype="<f4").reshape(23, 17)
     f.create_dataset("gzip", data=a, chunks=(8, 9), compression="gzip", shuffle=True)
-    f.create_dataset("sum", data=a.astype(">i2"), chunks=(12, 17), fletcher32=True, compression="gzip", shuffle=True)
+    f.create_dataset("sum", data=a.astype(">i2"), chunks=(23, 9), fletcher32=True, compression="gzip", shuffle=True)
     f.create_dataset("odd", data=np.arange(9, dtype="u1"), chunks=(3,), fletcher32=True)
     f.create_dataset("one", data=a, chunks=(23, 17), compression="gzip")
     f.create_dataset("oneplain", data=np.arange(4), chunks=(4,))
     f.create_dataset("strings", data=["s%d" % i for i in range(15)], dtype=h5py.string_dtype(), chunks=(7,))
-    p = f.create_dataset("part", (20, 20), "i1", chunks=(6, 6), fillvalue=9)
-    p[7:9, 13:15] = 1
-    f.create_dataset("cube", data=np.arange(60, dtype="i8").reshape(4, 5, 3), chunks=(2, 2, 2), compression=9)
+    p = f.create_dataset("part", (20, 8), "i1", chunks=(6, 6), fillvalue=9)
+    p[7:9, 3:5] = 1
+    f.create_dataset("array", data=np.arange(20, dtype="i2"), chunks=(3,))
+    f.create_dataset("cube", data=np.arange(60, dtype="i8").reshape(4, 5, 3), chunks=(4, 2, 2), compression=9)
     f.create_dataset("nochunk", (10,), "f4", chunks=(5,), compression="gzip")
     e = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     e.set_chunk((5,))
     e.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     d = h5py.h5d.create(f.id, b"early", h5py.h5t.STD_I16LE, h5py.h5s.create_simple((12,)), e)
     d.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(12, dtype="i2"))
+    f.create_dataset("grows", data=np.arange(4), chunks=(2,), maxshape=(None,))
     f.create_dataset("lzf", data=np.arange(40), chunks=(20,), compression="lzf")
 
 
