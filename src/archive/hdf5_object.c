@@ -169,7 +169,7 @@ static cornu_status add_committed(cn_h5_reader* r, uint64_t address, cn_h5_messa
 
 cornu_status cn_h5_read_type(cn_h5_reader* r, cn_h5_cursor* body, bool shared, cn_h5_type* out) {
     cn_h5_message* messages;
-    uint64_t address;
+    uint64_t address = 0;
     const cn_h5_type* known;
 
     if (!shared) return cn_h5_parse_type(body, out);
