@@ -89,11 +89,12 @@ function(cornu_add_library)
   foreach(dependency ${CORNU_DEPS}) # of an installed libcornu.a they come from cornuConfig.cmake
     target_link_libraries(cornu_static PUBLIC $<BUILD_INTERFACE:${dependency}>)
   endforeach()
-  target_link_options(cornu PRIVATE -Wl,--no-undefined -Wl,--as-needed -Wl,-z,relro,-z,now)
+  target_link_options(cornu PRIVATE -Wl,--as-needed -Wl,-z,relro,-z,now)
   if(CORNU_SANITIZE)
     target_link_options(cornu PRIVATE -fsanitize=${CORNU_SANITIZE})
-    target_link_options(cornu PRIVATE -Wl,--undefined)
     target_link_options(cornu_static PUBLIC -fsanitize=${CORNU_SANITIZE})
+  else() # the sanitizers' own symbols come from the program
+    target_link_options(cornu PRIVATE -Wl,--no-undefined)
   endif()
 endfunction()
 
