@@ -3,7 +3,7 @@
 Three kinds of tests:
 - C++ tests (GoogleTest) and the replay of the fuzz inputs, through ctest: as built for release, and with
   AddressSanitizer and UndefinedBehaviorSanitizer;
-- programs tests/**/run_*.py, called as PROGRAM --build DIR --corpora DIR --venv PYTHON. Each prints one line a test,
+- programs run.py and run_*.py in the folders below tests/, called as PROGRAM --build DIR --corpora DIR --venv PYTHON. Each prints one line a test,
   "PASS name", "FAIL name: reason" or "SKIP name: reason", and exits with 0 if it came to its end;
 - with --all the commands of tests/long_tests.txt, which speak the same protocol, and "FIGURE name value unit".
 """
@@ -198,7 +198,9 @@ def arguments():
 
 def run_programs(options, env):
     count = Count()
-    for path in sorted((ROOT / "tests").glob("**/run_*.py")):
+    for path in sorted((ROOT / "tests").glob("*/**/run*.py")):
+        if not re.fullmatch(r"run(_\w+)?", path.stem):
+            continue
         name = str(path.relative_to(ROOT))
         if not options.names or any(re.search(pattern, name) for pattern in options.names):
             count.add(program(name, [options.venv, name, "--build", "build/test", "--corpora", options.corpora,
