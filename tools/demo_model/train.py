@@ -1,4 +1,5 @@
-"""Trains the demonstration's model and writes it beside this file: digits.keras, held_back.npz and pictures/.
+"""Trains the demonstration's model and writes it beside this file: digits.keras, held_back.npz, pictures/,
+and blank.txt, the probabilities of an empty picture.
 
     python tools/demo_model/train.py        # needs keras, tensorflow, scikit-learn, numpy and pillow
 
@@ -71,6 +72,9 @@ def main():
         index=held.astype("int32"),
         probabilities=probabilities,  # Keras's own, so that others can be compared
     )
+
+    blank = net.predict(np.zeros((1, 8, 8, 1), "float32"), verbose=0)[0]
+    (HERE / "blank.txt").write_text("".join(f"{p:.8f}\n" for p in blank))
 
     folder = HERE / "pictures"
     shutil.rmtree(folder, ignore_errors=True)
