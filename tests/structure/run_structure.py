@@ -229,7 +229,7 @@ def main():
         report(f"no function above {FUNCTION_LINES} lines", check_function_lengths())
     else:
         print(f"SKIP no function above {FUNCTION_LINES} lines: universal-ctags is not installed")
-    report("functions that own leave by done:", check_one_way_out())
+    report("functions that own have one way out", check_one_way_out())
     report("no machine paths, no open ends", check_text())
     return 0
 
