@@ -1,0 +1,158 @@
+"""What Keras computes for a model: in float64 as the truth, in float32 to know how far float32 itself is off."""
+import os
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import pack
+
+LAYER_TOLERANCE, NETWORK_TOLERANCE = 2e-6, 1e-4
+LARGE = [-100.0, -30.0, -6.5, -3.0, -1.0, -1e-8, 0.0, 1e-8, 0.5, 1.0, 3.0, 6.0, 6.5, 30.0, 100.0]
+TIES = [0.0, 0.0, -3.0, -1.0, -0.5, 0.5, 1.0, 3.0, 6.0]
+
+
+class Illegal(Exception):
+    """Keras itself refuses this combination of arguments."""
+
+
+class NoOracle(Exception):
+    """Keras takes the model, but no kernel on this machine runs it."""
+
+
+class precision:
+    """Everything that is made inside has this float type."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __enter__(self):
+        keras.backend.clear_session(free_memory=False)
+        keras.config.set_floatx(self.name)
+        keras.config.set_dtype_policy(self.name)
+
+    def __exit__(self, *_):
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+
+
+def draw_input(shape, rng, large=False, integers=None):
+    """Negatives, zeros and the points at which activation functions break, among normal numbers."""
+    if integers:
+        return rng.integers(0, integers, shape).astype("int32")
+    if large:
+        return rng.choice(LARGE, shape).astype("float32")
+    x = rng.standard_normal(shape) * 1.5
+    return np.where(rng.random(shape) < 0.1, rng.choice(TIES, shape), x).astype("float32")
+
+
+def draw_weights(model, rng):
+    """Kernels that keep the scale of their input, and no zero anywhere that could hide a forgotten bias."""
+    for v in model.weights:
+        shape, name = tuple(v.shape), v.name
+        if "count" in name or "seed" in name:
+            continue
+        if "variance" in name or "stddev" in name:
+            value = rng.uniform(0.5, 1.5, shape)
+        elif name in ("gamma", "scale"):
+            value = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+        elif len(shape) >= 2 and "alpha" not in name:
+            value = rng.standard_normal(shape) / np.sqrt(max(1, np.prod(shape[:-1]) / 2))
+        else:
+            value = rng.uniform(-1, 1, shape)
+        v.assign(np.asarray(value).astype("float32"))
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization) and layer.built:
+            layer.finalize_state()
+
+
+def moving_statistics_from(model, inputs):
+    """Gives every BatchNormalization the statistics of what reaches it."""
+    found = [x for x in model._flatten_layers() if isinstance(x, keras.layers.BatchNormalization)]
+    if not found:
+        return
+    momenta = [x.momentum for x in found]
+    for x in found:
+        x.momentum = 0.0
+    model(inputs, training=True)
+    for x, momentum in zip(found, momenta):
+        x.momentum = momentum
+
+
+def copy_weights(source, target):
+    if len(source.weights) != len(target.weights):
+        raise AssertionError("the float64 model has other variables than the float32 one")
+    for a, b in zip(source.weights, target.weights):
+        b.assign(np.asarray(a))
+    for layer in target._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization) and layer.built:
+            layer.finalize_state()
+
+
+def call(model, inputs):
+    """Flat outputs. What TensorFlow has no CPU kernel for is tried through XLA, which has one algorithm for every case."""
+    tensors = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+    try:
+        outputs = model(tensors, training=False)
+    except (tf.errors.OpError, ValueError, NotImplementedError) as error:
+        try:
+            outputs = tf.function(lambda x: model(x, training=False), jit_compile=True)(tensors)
+        except Exception:
+            raise NoOracle(f"{type(error).__name__}: {error}") from None
+    return [np.asarray(t) for t in keras.tree.flatten(outputs)]
+
+
+def relative_error(truth, value):
+    truth, value = truth.astype("float64"), value.astype("float64")
+    usable = np.isfinite(truth) & np.isfinite(value)
+    norm = np.linalg.norm(truth[usable])
+    error = np.linalg.norm((truth - value)[usable])
+    return float(error / norm) if norm else float(error)
+
+
+def widen(inputs):
+    return keras.tree.map_structure(lambda x: x.astype("float64") if x.dtype == np.float32 else x, inputs)
+
+
+def make_case(name, build, draw, seed, tolerance):
+    """build() makes the model, the same each time; draw(rng) gives the inputs of each run. Raises Illegal, NoOracle."""
+    rng = np.random.default_rng(seed)
+    with precision("float32"):
+        try:
+            model = build()
+        except ValueError as error:
+            raise Illegal(str(error)) from None
+        runs = draw(rng)
+        draw_weights(model, rng)
+        moving_statistics_from(model, keras.tree.map_structure(tf.convert_to_tensor, runs[0]))
+        single = [call(model, inputs) for inputs in runs]
+        data = saved(model)
+    with precision("float64"):
+        exact = build()
+        copy_weights(model, exact)
+        double = [call(exact, widen(inputs)) for inputs in runs]
+    error, packed = 0.0, []
+    for inputs, f32, f64 in zip(runs, single, double):
+        expected = []
+        for a, b in zip(f32, f64):
+            if a.dtype.kind != "f":
+                expected.append(a)
+                continue
+            # Where float32 has no finite value, its infinity is the right answer.
+            b = np.where(np.isfinite(a), b, a).astype("float64")
+            error = max(error, relative_error(b, a))
+            expected.append(b)
+        packed.append((keras.tree.flatten(inputs), expected))
+    return pack.Case(name, data, packed, max(tolerance, 2 * error), error)
+
+
+def saved(model):
+    path = os.path.join(tempfile.gettempdir(), f"cornu-conform-{os.getpid()}.keras")
+    try:
+        model.save(path)
+        with open(path, "rb") as file:
+            return file.read()
+    finally:
+        if os.path.exists(path):
+            os.remove(path)

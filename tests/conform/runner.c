@@ -1,0 +1,350 @@
+/* Runs packed conformance cases through cornu.h and compares with what Keras computed.
+ *
+ *     runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]
+ *
+ * One line a case: "PASS name error", "FAIL name: reason", "SKIP name: reason" where the library says that it cannot run it.
+ * --tolerance raises every case's tolerance to at least X, for devices that round more. --perturb changes one weight of
+ * each model and wants the comparison to fail: it shows that the comparison sees. pack.py draws the format of a pack.
+ * Exits with 1 if a line says FAIL, 2 for wrong usage or a damaged pack. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cornu.h"
+
+enum { MAX_TENSORS = 32, MAX_PACKS = 8, REASON = 512 };
+
+typedef struct options {
+    const char* packs[MAX_PACKS];
+    int n_packs;
+    const char* device;
+    const char* only;
+    long shard;
+    long shards;
+    double tolerance;
+    int perturb;
+} options;
+
+typedef struct counts {
+    long pass;
+    long fail;
+    long skip;
+    long seen; /* with --perturb: cases whose comparison failed, as it should */
+} counts;
+
+/* A cursor over a pack. bad sticks once something does not fit. */
+typedef struct cursor {
+    const unsigned char* data;
+    size_t size;
+    size_t at;
+    int bad;
+} cursor;
+
+typedef struct blob {
+    const void* data;
+    size_t size;
+} blob;
+
+static uint64_t take_u64(cursor* c) {
+    uint64_t value = 0;
+
+    if (c->bad || c->size - c->at < 8) {
+        c->bad = 1;
+        return 0;
+    }
+    for (int i = 0; i < 8; i++) value |= (uint64_t)c->data[c->at + (size_t)i] << (8 * i);
+    c->at += 8;
+    return value;
+}
+
+static double take_f64(cursor* c) {
+    const uint64_t bits = take_u64(c);
+    double value;
+
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static blob take_blob(cursor* c) {
+    const uint64_t size = take_u64(c);
+    const uint64_t padded = size + (8 - size % 8) % 8;
+    blob b = {NULL, 0};
+
+    if (c->bad || size > c->size || padded > c->size - c->at) {
+        c->bad = 1;
+        return b;
+    }
+    b.data = c->data + c->at;
+    b.size = (size_t)size;
+    c->at += (size_t)padded;
+    return b;
+}
+
+/* The elements stay in the pack, which is aligned to 8 bytes. */
+static cornu_tensor take_tensor(cursor* c) {
+    const uint64_t dtype = take_u64(c);
+    const uint64_t ndim = take_u64(c);
+    int64_t dims[CORNU_MAX_DIMS] = {0};
+    cornu_tensor t = {0};
+
+    if (ndim > CORNU_MAX_DIMS) c->bad = 1;
+    for (uint64_t i = 0; i < ndim && !c->bad; i++) dims[i] = (int64_t)take_u64(c);
+    const blob b = take_blob(c);
+    if (c->bad) return t;
+    t = cornu_tensor_shaped((cornu_dtype)dtype, (void*)(uintptr_t)b.data, (int)ndim, dims);
+    if (cornu_tensor_count(&t) < 0 || (uint64_t)cornu_tensor_count(&t) * cornu_dtype_size(t.dtype) != b.size) c->bad = 1;
+    return t;
+}
+
+static int take_tensors(cursor* c, cornu_tensor* out) {
+    const uint64_t count = take_u64(c);
+
+    if (count > MAX_TENSORS) c->bad = 1;
+    for (uint64_t i = 0; i < count && !c->bad; i++) out[i] = take_tensor(c);
+    return c->bad ? 0 : (int)count;
+}
+
+/* ---- Comparison ---- */
+
+static double element(const cornu_tensor* t, int64_t i) {
+    switch (t->dtype) {
+        case CORNU_FLOAT32: return (double)((const float*)t->data)[i];
+        case CORNU_FLOAT64: return ((const double*)t->data)[i];
+        case CORNU_INT8: return (double)((const int8_t*)t->data)[i];
+        case CORNU_INT32: return (double)((const int32_t*)t->data)[i];
+        case CORNU_INT64: return (double)((const int64_t*)t->data)[i];
+        case CORNU_UINT8:
+        case CORNU_BOOL: return (double)((const uint8_t*)t->data)[i];
+        default: return NAN;
+    }
+}
+
+static int is_known(cornu_dtype d) {
+    return d == CORNU_FLOAT32 || d == CORNU_FLOAT64 || d == CORNU_INT8 || d == CORNU_INT32 || d == CORNU_INT64 ||
+           d == CORNU_UINT8 || d == CORNU_BOOL;
+}
+
+/* Relative L2 error of a tensor, INFINITY where shapes or infinities differ, with the reason. */
+static double compare(const cornu_tensor* wanted, const cornu_tensor* got, char reason[REASON]) {
+    double norm = 0;
+    double error = 0;
+
+    if (wanted->ndim != got->ndim || memcmp(wanted->dims, got->dims, sizeof wanted->dims) != 0) {
+        snprintf(reason, REASON, "the shape differs: rank %d, first dimension %" PRId64 ", for rank %d, %" PRId64, got->ndim,
+                 got->dims[0], wanted->ndim, wanted->dims[0]);
+        return INFINITY;
+    }
+    if (!is_known(wanted->dtype) || !is_known(got->dtype)) {
+        snprintf(reason, REASON, "dtype %s, for %s", cornu_dtype_name(got->dtype), cornu_dtype_name(wanted->dtype));
+        return INFINITY;
+    }
+    for (int64_t i = 0; i < cornu_tensor_count(wanted); i++) {
+        const double x = element(wanted, i);
+        const double y = element(got, i);
+        if (isfinite(x) && isfinite(y)) {
+            norm += x * x;
+            error += (x - y) * (x - y);
+        } else if (!(isnan(x) && isnan(y)) && !(isinf(x) && isinf(y) && signbit(x) == signbit(y))) {
+            snprintf(reason, REASON, "element %" PRId64 " is %g, not %g", i, y, x);
+            return INFINITY;
+        }
+    }
+    return norm > 0 ? sqrt(error / norm) : sqrt(error);
+}
+
+static double compare_run(const cornu_tensor* wanted, int n_wanted, const cornu_tensor* got, char reason[REASON]) {
+    double worst = 0;
+
+    for (int i = 0; i < n_wanted; i++) {
+        const double error = compare(&wanted[i], &got[i], reason);
+        if (error > worst) worst = error;
+    }
+    return worst;
+}
+
+/* ---- One case ---- */
+
+/* Adds to the middle element of the first float32 variable; 0 if the model has none. */
+static int perturb(cornu_model* model) {
+    for (int64_t i = 0; i < cornu_model_variable_count(model); i++) {
+        cornu_variable_info info = {0};
+        cornu_tensor value = {0};
+
+        info.size = sizeof info;
+        if (cornu_model_variable_info(model, i, &info) != CORNU_OK || info.dtype != CORNU_FLOAT32) continue;
+        if (cornu_model_get_variable(model, info.path, &value) != CORNU_OK) return 0;
+        ((float*)value.data)[cornu_tensor_count(&value) / 2] += 0.75f;
+        const cornu_status st = cornu_model_set_variable(model, info.path, &value);
+        cornu_tensor_release(&value);
+        return st == CORNU_OK;
+    }
+    return 0;
+}
+
+typedef enum verdict { PASSED, FAILED, SKIPPED } verdict;
+
+/* Always reads the case's runs to their end, so that the next case can be read. */
+static verdict run_all(cursor* c, cornu_session* session, double tolerance, double* worst, char reason[REASON]) {
+    cornu_tensor in[MAX_TENSORS];
+    cornu_tensor wanted[MAX_TENSORS];
+    verdict result = PASSED;
+    const uint64_t runs = take_u64(c);
+
+    for (uint64_t r = 0; r < runs && !c->bad; r++) {
+        cornu_tensor got[MAX_TENSORS] = {{0}};
+        const int n_in = take_tensors(c, in);
+        const int n_out = take_tensors(c, wanted);
+        if (session == NULL || result != PASSED || c->bad) continue;
+        if (cornu_session_output_count(session) != n_out || cornu_session_input_count(session) != n_in) {
+            snprintf(reason, REASON, "the session has %d inputs and %d outputs, not %d and %d",
+                     cornu_session_input_count(session), cornu_session_output_count(session), n_in, n_out);
+            result = FAILED;
+            continue;
+        }
+        const cornu_status st = cornu_session_run(session, in, n_in, got, n_out);
+        if (st != CORNU_OK) {
+            snprintf(reason, REASON, "run %d: %s: %s", (int)r, cornu_status_name(st), cornu_last_error());
+            result = st == CORNU_UNSUPPORTED ? SKIPPED : FAILED;
+            continue;
+        }
+        const double error = compare_run(wanted, n_out, got, reason);
+        if (error > *worst) *worst = error;
+        if (!(error <= tolerance)) {
+            if (reason[0] == '\0') snprintf(reason, REASON, "run %d: error %.3g, tolerance %.3g", (int)r, error, tolerance);
+            result = FAILED;
+        }
+        for (int i = 0; i < n_out; i++) cornu_tensor_release(&got[i]);
+    }
+    return result;
+}
+
+static int is_chosen(const options* o, const char* name, long number) {
+    return (o->only == NULL || strstr(name, o->only) != NULL) && number % o->shards == o->shard;
+}
+
+static void report(const options* o, counts* n, verdict result, const char* name, double worst, const char* reason) {
+    if (o->perturb) {
+        if (result == SKIPPED) return;
+        n->pass++;
+        n->seen += result == FAILED;
+        return;
+    }
+    if (result == PASSED) printf("PASS conform.%s.%s %.2g\n", o->device, name, worst);
+    if (result == FAILED) printf("FAIL conform.%s.%s: %s\n", o->device, name, reason);
+    if (result == SKIPPED) printf("SKIP conform.%s.%s: %s\n", o->device, name, reason);
+    n->pass += result == PASSED;
+    n->fail += result == FAILED;
+    n->skip += result == SKIPPED;
+}
+
+static void run_case(cursor* c, const options* o, long number, counts* n) {
+    char reason[REASON] = "";
+    char name[256];
+    cornu_model* model = NULL;
+    cornu_session* session = NULL;
+    cornu_session_options how = CORNU_SESSION_OPTIONS_INIT;
+    verdict result = PASSED;
+    double worst = 0;
+    cornu_status st = CORNU_OK;
+    const blob text = take_blob(c);
+    const double tolerance = fmax(take_f64(c), o->tolerance);
+
+    (void)take_f64(c);
+    const blob file = take_blob(c);
+    if (c->bad) return;
+    snprintf(name, sizeof name, "%.*s", (int)text.size, (const char*)text.data);
+    const int chosen = is_chosen(o, name, number);
+    how.device = o->device;
+    how.precision = CORNU_PRECISION_STRICT;
+    if (chosen) st = cornu_model_load_memory(file.data, file.size, NULL, &model);
+    if (chosen && st == CORNU_OK && o->perturb && !perturb(model)) result = SKIPPED;
+    if (chosen && st == CORNU_OK) st = cornu_session_create(model, &how, &session);
+    if (st != CORNU_OK) {
+        snprintf(reason, sizeof reason, "%s: %s", cornu_status_name(st), cornu_last_error());
+        result = st == CORNU_UNSUPPORTED ? SKIPPED : FAILED;
+    }
+    const verdict ran = run_all(c, session, tolerance, &worst, reason);
+    if (result == PASSED) result = ran;
+    if (chosen) report(o, n, result, name, worst, reason);
+    cornu_session_destroy(session);
+    cornu_model_destroy(model);
+}
+
+/* ---- The program ---- */
+
+/* The whole file, in memory aligned for any element. */
+static int read_pack(const char* path, cursor* c) {
+    int ok = 0;
+    long size = 0;
+    unsigned char* data = NULL;
+    FILE* file = fopen(path, "rb");
+
+    if (file != NULL && fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 16) {
+        rewind(file);
+        data = malloc((size_t)size);
+        ok = data != NULL && fread(data, 1, (size_t)size, file) == (size_t)size && memcmp(data, "CNPACK01", 8) == 0;
+    }
+    if (file != NULL) fclose(file);
+    c->data = data;
+    c->size = (size_t)size;
+    c->at = 8;
+    c->bad = !ok;
+    return ok;
+}
+
+static int parse(int argc, char** argv, options* o) {
+    *o = (options){.device = "cpu", .shards = 1};
+    for (int i = 1; i < argc; i++) {
+        const int more = i + 1 < argc;
+        if (strcmp(argv[i], "--perturb") == 0) {
+            o->perturb = 1;
+        } else if (strcmp(argv[i], "--device") == 0 && more) {
+            o->device = argv[++i];
+        } else if (strcmp(argv[i], "--only") == 0 && more) {
+            o->only = argv[++i];
+        } else if (strcmp(argv[i], "--tolerance") == 0 && more) {
+            o->tolerance = strtod(argv[++i], NULL);
+        } else if (strcmp(argv[i], "--shard") == 0 && more) {
+            char* end = NULL;
+            o->shard = strtol(argv[++i], &end, 10);
+            o->shards = *end == '/' ? strtol(end + 1, NULL, 10) : 0;
+        } else if (argv[i][0] != '-' && o->n_packs < MAX_PACKS) {
+            o->packs[o->n_packs++] = argv[i];
+        } else {
+            return 0;
+        }
+    }
+    return o->n_packs > 0 && o->shards > 0 && o->shard >= 0 && o->shard < o->shards;
+}
+
+int main(int argc, char** argv) {
+    options o;
+    counts n = {0};
+
+    if (!parse(argc, argv, &o)) {
+        fprintf(stderr, "usage: runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]\n");
+        return 2;
+    }
+    for (int p = 0; p < o.n_packs; p++) {
+        cursor c;
+        int ok = read_pack(o.packs[p], &c);
+        const uint64_t count = ok ? take_u64(&c) : 0;
+        for (uint64_t i = 0; i < count && !c.bad; i++) run_case(&c, &o, (long)i, &n);
+        ok = ok && !c.bad;
+        free((void*)(uintptr_t)c.data);
+        if (!ok) {
+            printf("FAIL conform.pack: %s is no pack of cases, or is damaged\n", o.packs[p]);
+            return 2;
+        }
+    }
+    if (o.perturb) { /* a weight may be hidden behind a dead unit, but not often */
+        const int saw = n.pass > 0 && n.seen * 10 >= n.pass * 8;
+        printf("%s conform.%s.perturbed: the comparison saw %ld of %ld changed weights\n", saw ? "PASS" : "FAIL", o.device,
+               n.seen, n.pass);
+        return saw ? 0 : 1;
+    }
+    fprintf(stderr, "%ld passed, %ld failed, %ld skipped on %s\n", n.pass, n.fail, n.skip, o.device);
+    return n.fail > 0;
+}
