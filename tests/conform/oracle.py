@@ -1,5 +1,6 @@
 """What Keras computes for a model: in float64 as the truth, in float32 to know how far float32 itself is off."""
 import os
+import sys
 import tempfile
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 import pack
 
 LAYER_TOLERANCE, NETWORK_TOLERANCE = 2e-6, 1e-4
+WORST_ERROR = 5e-5  # above it Keras in float32 says too little: such a network is drawn again
 LARGE = [-100.0, -30.0, -6.5, -3.0, -1.0, -1e-8, 0.0, 1e-8, 0.5, 1.0, 3.0, 6.0, 6.5, 30.0, 100.0]
 TIES = [0.0, 0.0, -3.0, -1.0, -0.5, 0.5, 1.0, 3.0, 6.0]
 
@@ -99,7 +101,8 @@ def call(model, inputs):
         try:
             outputs = tf.function(lambda x: model(x, training=False), jit_compile=True)(tensors)
         except Exception:
-            raise NoOracle(f"{type(error).__name__}: {error}") from None
+            kind = Illegal if isinstance(error, ValueError) else NoOracle
+            raise kind(f"{type(error).__name__}: {error}") from None
     return [np.asarray(t) for t in keras.tree.flatten(outputs)]
 
 
@@ -128,10 +131,11 @@ def make_case(name, build, draw, seed, tolerance):
         moving_statistics_from(model, keras.tree.map_structure(tf.convert_to_tensor, runs[0]))
         single = [call(model, inputs) for inputs in runs]
         data = saved(model)
-    with precision("float64"):
-        exact = build()
-        copy_weights(model, exact)
-        double = [call(exact, widen(inputs)) for inputs in runs]
+    try:
+        double = in_double(model, build, runs)
+    except NoOracle:  # pooling in three dimensions, which has no float64 kernel and is exact or nearly so in float32
+        double = single
+        print(f"  the oracle of {name} is Keras in float32", file=sys.stderr)
     error, packed = 0.0, []
     for inputs, f32, f64 in zip(runs, single, double):
         expected = []
@@ -145,6 +149,13 @@ def make_case(name, build, draw, seed, tolerance):
             expected.append(b)
         packed.append((keras.tree.flatten(inputs), expected))
     return pack.Case(name, data, packed, max(tolerance, 2 * error), error)
+
+
+def in_double(model, build, runs):
+    with precision("float64"):
+        exact = build()
+        copy_weights(model, exact)
+        return [call(exact, widen(inputs)) for inputs in runs]
 
 
 def saved(model):

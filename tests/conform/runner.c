@@ -1,6 +1,6 @@
 /* Runs packed conformance cases through cornu.h and compares with what Keras computed.
  *
- *     runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]
+ *     conform_runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]
  *
  * One line a case: "PASS name error", "FAIL name: reason", "SKIP name: reason" where the library says that it cannot run it.
  * --tolerance raises every case's tolerance to at least X, for devices that round more. --perturb changes one weight of
@@ -324,7 +324,7 @@ int main(int argc, char** argv) {
     counts n = {0};
 
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]\n");
+        fprintf(stderr, "usage: conform_runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]\n");
         return 2;
     }
     for (int p = 0; p < o.n_packs; p++) {

@@ -58,10 +58,57 @@ def run_cases(options, tools, folder, out):
         done += case.check(tools, out)
         print(f"  {name}: {time.monotonic() - start:.1f} s", file=sys.stderr)
     if options.only == "*":
+        check_controls(folder, out)
         if done >= 60:
             out.ok("roundtrip.count")
         else:
             out.fail("roundtrip.count", f"only {done} models repeat themselves in Keras, 60 are wanted")
+
+
+def check_controls(folder, out):
+    """The comparison sees what it is there to see."""
+    import archives
+    import h5py
+    import models
+
+    case = Case("control", models.CASES["optimizer_adam"], os.path.join(folder, "control"))
+    found = archives.members(case.a)
+    path = case.path("changed.keras")
+
+    def changed_h5(change):
+        memory = io.BytesIO(found["model.weights.h5"])
+        with h5py.File(memory, "r+") as file:
+            change(file)
+        return {**found, "model.weights.h5": memory.getvalue()}
+
+    def one_bit(file):
+        value = file["layers/dense/vars/0"][()]
+        value.view("<u4")[0, 0] ^= 1
+        file["layers/dense/vars/0"][()] = value
+
+    def optimizer_slot(file):
+        file["optimizer/vars/4"][()] *= 2
+
+    def no_name(file):
+        del file["layers/dense/vars"].attrs["name"]
+
+    def new_group(file):
+        file.create_group("layers/more")
+
+    spaced = {**found, "config.json": json.dumps(json.loads(found["config.json"]), indent=1).encode()}
+    for name, other in (("one_bit", changed_h5(one_bit)), ("optimizer", changed_h5(optimizer_slot)),
+                        ("attribute", changed_h5(no_name)), ("group", changed_h5(new_group)), ("spacing", spaced)):
+        if archives.differences(found, other) is None:
+            out.fail("roundtrip.control." + name, "the comparison does not see this change")
+        else:
+            out.ok("roundtrip.control." + name)
+    expected = case.outcome(case.a)
+    archives.write_stored(changed_h5(optimizer_slot), path)
+    seen = first_difference(expected, case.outcome(path))
+    out.ok("roundtrip.control.training") if seen else out.fail("roundtrip.control.training", "changed optimizer state trains alike")
+    archives.write_rezipped(found, path)
+    seen = archives.written_as_keras_writes(path)
+    out.ok("roundtrip.control.archive") if seen else out.fail("roundtrip.control.archive", "a re-zipped archive passes for Keras's")
 
 
 class Case:

@@ -1,0 +1,50 @@
+"""Runs the conformance cases on Cornu: the committed small set always, and where Keras is installed the generated ones,
+which are made first if they are not there or not of this Keras."""
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "golden")]
+
+import report  # noqa: E402
+
+
+def main():
+    parser = report.arguments(__doc__)
+    parser.add_argument("--device", action="append", help="cpu and reference if there is none")
+    parser.add_argument("--small", action="store_true", help="only the committed set, which needs no Keras")
+    parser.add_argument("--shard", default="0/1")
+    parser.add_argument("--tolerance", default="0")
+    options = parser.parse_args()
+    out = report.Report()
+    runner = report.find_program(options.build, "conform_runner")
+    if not runner:
+        out.skip("conform", "there is no program conform_runner in " + options.build)
+        return 0
+    packs = [os.path.join(HERE, "small.pack")]
+    failed = 0
+    if not options.small:
+        made = subprocess.run([sys.executable, os.path.join(HERE, "generate.py"), "--build", options.build])
+        failed |= made.returncode
+        folder = os.path.join(options.build, "conform")
+        found = [os.path.join(folder, f) for f in ("layers.pack", "networks.pack")]
+        packs = [p for p in found if os.path.exists(p)] or packs
+    for device in options.device or ["cpu", "reference"]:
+        more = ["--device", device, "--shard", options.shard, "--tolerance", options.tolerance]
+        if options.only != "*":
+            more += ["--only", options.only.strip("*")]
+        for extra in ([], ["--perturb"]):
+            try:
+                done = subprocess.run([runner, *packs, *more, *extra], timeout=900)
+            except subprocess.TimeoutExpired:
+                out.fail(f"conform.{device}", "the runner did not end in 900 s")
+                continue
+            failed |= done.returncode
+            if done.returncode not in (0, 1):
+                out.fail(f"conform.{device}", f"the runner ended with {done.returncode}")
+    return 1 if failed or out.finish() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
