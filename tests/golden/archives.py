@@ -205,7 +205,8 @@ def replaced_h5(data, values):
 
 
 def pick_edit(config):
-    """A JSON pointer, the text of its new value, and the tree with that value: a rate where there is one, else the name."""
+    """A JSON pointer, the text of its new value, and the tree with that value: a rate where there is one, else the name. The
+    text is not always as Python spells it; in the file it must be."""
     found = []
 
     def walk(node, path):
@@ -214,7 +215,7 @@ def pick_edit(config):
                 if key in ("rate", "epsilon", "negative_slope") and isinstance(value, float):
                     found.append((path + [key], "0.12345678901234568"))
                 if key == "learning_rate" and isinstance(value, float):
-                    found.append((path + [key], "1.25e-05"))
+                    found.append((path + [key], "1.250E-5"))
                 walk(value, path + [key])
         elif isinstance(node, list):
             for i, value in enumerate(node):

@@ -131,11 +131,13 @@ def expected_outputs(model, inputs):
     import numpy as np
     import tensorflow as tf
 
-    tensors = [tf.convert_to_tensor(x) for x in inputs]
-    if isinstance(model, keras.Sequential):
-        outputs = model(tensors[0], training=False)
-    else:
-        outputs = model(keras.tree.pack_sequence_as(model._inputs_struct, tensors), training=False)
+    struct = tf.convert_to_tensor(inputs[0])
+    if not isinstance(model, keras.Sequential):
+        struct = keras.tree.pack_sequence_as(model._inputs_struct, [tf.convert_to_tensor(x) for x in inputs])
+    try:
+        outputs = model(struct, training=False)
+    except tf.errors.OpError:  # channels_first has no CPU kernel; XLA computes it
+        outputs = tf.function(lambda x: model(x, training=False), jit_compile=True)(struct)
     return [np.asarray(t) for t in keras.tree.flatten(outputs)]
 
 

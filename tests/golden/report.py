@@ -4,6 +4,7 @@ import fnmatch
 import os
 import subprocess
 import sys
+import warnings
 
 
 class Report:
@@ -67,6 +68,7 @@ def quiet_tensorflow():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    warnings.simplefilter("ignore")
     try:
         import keras  # noqa: F401
     except ImportError as error:
