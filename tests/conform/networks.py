@@ -81,7 +81,8 @@ class Builder:
 
     def input_shape(self):
         n = lambda low, high: int(self.rng.integers(low, high))  # noqa: E731
-        return self.pick((n(3, 12),), (n(4, 10), n(2, 6)), (n(5, 9), n(5, 9), n(1, 5)), (n(6, 13), n(6, 13), 3))
+        image = (n(6, 13), n(6, 13), n(1, 5))
+        return self.pick((n(3, 12),), (n(6, 12), n(2, 6)), (n(6, 12), n(2, 6)), image, image, image, (4, n(4, 6), 4, 2))
 
     def network(self):
         import keras
@@ -115,14 +116,13 @@ class Builder:
         """One tensor that depends on every input: Keras refuses graphs that do not use one."""
         vectors = [self.head(live[-1])] + [self.vector(t) for t in live[:len(inputs)]]
         merged = self.layers.Concatenate()(vectors)
-        return self.layers.Dense(int(self.rng.integers(1, 6)), activation=self.pick(None, "softmax", "sigmoid"))(merged)
+        return self.layers.Dense(int(self.rng.integers(2, 6)), activation=self.pick(None, "softmax", "sigmoid"))(merged)
 
     def vector(self, t):
         rank = len(t.shape) - 1
         if rank == 1:
             return t
-        pool = self.pick("Average", "Max")
-        kind = f"Global{pool}Pooling{rank - 1}D"
+        kind = f"Global{self.pick('Average', 'Max')}Pooling{rank - 1}D"
         return self.layers.Flatten()(t) if self.chance(0.3) else getattr(self.layers, kind)()(t)
 
     def head(self, t):
@@ -157,26 +157,28 @@ class Builder:
         conv = getattr(L, f"Conv{rank - 1}D")
         convs = [lambda: conv(units, self.pick(1, 3), padding="same", activation=self.activation(),
                               dilation_rate=self.pick(1, 1, 2)),
-                 lambda: getattr(L, f"SeparableConv{rank - 1}D")(units, 3, padding="same", activation=self.activation()),
                  lambda: getattr(L, f"Conv{rank - 1}DTranspose")(units, 3, padding="same")]
-        if not same or units == width:
+        if rank < 4:  # Keras has none for volumes
+            convs.append(
+                lambda: getattr(L, f"SeparableConv{rank - 1}D")(units, 3, padding="same", activation=self.activation()))
             convs.append(lambda: getattr(L, f"DepthwiseConv{rank - 1}D")(3, padding="same"))
         if same:
             return self.pick(*any_rank, *convs, *convs)()
-        return self.pick(*any_rank, *convs, *convs, *self.shrinking(rank, t))()
+        other = self.shrinking(rank, t)
+        return self.pick(*any_rank, *convs, *convs, *other, *other[1:])()
 
     def shrinking(self, rank, t):
         L, n = self.layers, rank - 1
-        names = [f"MaxPooling{n}D", f"AveragePooling{n}D"]
+        kinds = ("Max", "Average") if n < 3 else ("Average",)  # TensorFlow has no float64 MaxPool3D
         small = min(int(d) for d in t.shape[1:-1])
         found = [lambda: L.Flatten(), lambda: getattr(L, f"ZeroPadding{n}D")(1)]
         if small <= 8:
             found.append(lambda: getattr(L, f"UpSampling{n}D")(2))
         if small >= 4:
-            found += [lambda: getattr(L, self.pick(*names))(2, padding=self.pick("same", "valid")),
+            found += [lambda: getattr(L, f"{self.pick(*kinds)}Pooling{n}D")(2, padding=self.pick("same", "valid")),
                       lambda: getattr(L, f"Cropping{n}D")(1),
                       lambda: getattr(L, f"Conv{n}D")(4, 3, strides=2, activation=self.activation()),
-                      lambda: getattr(L, f"Adaptive{self.pick('Max', 'Average')}Pooling{n}D")(3)]
+                      lambda: getattr(L, f"Adaptive{self.pick(*kinds)}Pooling{n}D")(2)]
         if n == 2:
             found.append(lambda: L.Permute((2, 1, 3)))
         return found

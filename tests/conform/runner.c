@@ -2,7 +2,8 @@
  *
  *     conform_runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]
  *
- * One line a case: "PASS name error", "FAIL name: reason", "SKIP name: reason" where the library says that it cannot run it.
+ * One line a case: "PASS name error", "FAIL name: reason", "SKIP name: reason" where the library says that it cannot
+ * run it.
  * --tolerance raises every case's tolerance to at least X, for devices that round more. --perturb changes one weight of
  * each model and wants the comparison to fail: it shows that the comparison sees. pack.py draws the format of a pack.
  * Exits with 1 if a line says FAIL, 2 for wrong usage or a damaged pack. */
@@ -94,7 +95,8 @@ static cornu_tensor take_tensor(cursor* c) {
     const blob b = take_blob(c);
     if (c->bad) return t;
     t = cornu_tensor_shaped((cornu_dtype)dtype, (void*)(uintptr_t)b.data, (int)ndim, dims);
-    if (cornu_tensor_count(&t) < 0 || (uint64_t)cornu_tensor_count(&t) * cornu_dtype_size(t.dtype) != b.size) c->bad = 1;
+    if (cornu_tensor_count(&t) < 0 || (uint64_t)cornu_tensor_count(&t) * cornu_dtype_size(t.dtype) != b.size)
+        c->bad = 1;
     return t;
 }
 
@@ -108,8 +110,27 @@ static int take_tensors(cursor* c, cornu_tensor* out) {
 
 /* ---- Comparison ---- */
 
+static double half_value(uint16_t bits) {
+    const int exponent = bits >> 10 & 31;
+    const double fraction = bits & 1023;
+    const double size = exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, exponent - 25);
+    const double special = fraction > 0 ? (double)NAN : (double)INFINITY;
+
+    return copysign(exponent == 31 ? special : size, bits & 0x8000 ? -1.0 : 1.0);
+}
+
+static double bfloat16_value(uint16_t bits) {
+    const uint32_t wide = (uint32_t)bits << 16;
+    float value;
+
+    memcpy(&value, &wide, sizeof value);
+    return (double)value;
+}
+
 static double element(const cornu_tensor* t, int64_t i) {
     switch (t->dtype) {
+        case CORNU_FLOAT16: return half_value(((const uint16_t*)t->data)[i]);
+        case CORNU_BFLOAT16: return bfloat16_value(((const uint16_t*)t->data)[i]);
         case CORNU_FLOAT32: return (double)((const float*)t->data)[i];
         case CORNU_FLOAT64: return ((const double*)t->data)[i];
         case CORNU_INT8: return (double)((const int8_t*)t->data)[i];
@@ -122,8 +143,8 @@ static double element(const cornu_tensor* t, int64_t i) {
 }
 
 static int is_known(cornu_dtype d) {
-    return d == CORNU_FLOAT32 || d == CORNU_FLOAT64 || d == CORNU_INT8 || d == CORNU_INT32 || d == CORNU_INT64 ||
-           d == CORNU_UINT8 || d == CORNU_BOOL;
+    return d == CORNU_FLOAT16 || d == CORNU_BFLOAT16 || d == CORNU_FLOAT32 || d == CORNU_FLOAT64 || d == CORNU_INT8 ||
+           d == CORNU_INT32 || d == CORNU_INT64 || d == CORNU_UINT8 || d == CORNU_BOOL;
 }
 
 /* Relative L2 error of a tensor, INFINITY where shapes or infinities differ, with the reason. */
@@ -132,8 +153,8 @@ static double compare(const cornu_tensor* wanted, const cornu_tensor* got, char 
     double error = 0;
 
     if (wanted->ndim != got->ndim || memcmp(wanted->dims, got->dims, sizeof wanted->dims) != 0) {
-        snprintf(reason, REASON, "the shape differs: rank %d, first dimension %" PRId64 ", for rank %d, %" PRId64, got->ndim,
-                 got->dims[0], wanted->ndim, wanted->dims[0]);
+        snprintf(reason, REASON, "the shape differs: rank %d, first dimension %" PRId64 ", for rank %d, %" PRId64,
+                 got->ndim, got->dims[0], wanted->ndim, wanted->dims[0]);
         return INFINITY;
     }
     if (!is_known(wanted->dtype) || !is_known(got->dtype)) {
@@ -212,7 +233,8 @@ static verdict run_all(cursor* c, cornu_session* session, double tolerance, doub
         const double error = compare_run(wanted, n_out, got, reason);
         if (error > *worst) *worst = error;
         if (!(error <= tolerance)) {
-            if (reason[0] == '\0') snprintf(reason, REASON, "run %d: error %.3g, tolerance %.3g", (int)r, error, tolerance);
+            if (reason[0] == '\0')
+                snprintf(reason, REASON, "run %d: error %.3g, tolerance %.3g", (int)r, error, tolerance);
             result = FAILED;
         }
         for (int i = 0; i < n_out; i++) cornu_tensor_release(&got[i]);
@@ -324,7 +346,9 @@ int main(int argc, char** argv) {
     counts n = {0};
 
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: conform_runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]\n");
+        fprintf(
+            stderr,
+            "usage: conform_runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]\n");
         return 2;
     }
     for (int p = 0; p < o.n_packs; p++) {
@@ -341,8 +365,8 @@ int main(int argc, char** argv) {
     }
     if (o.perturb) { /* a weight may be hidden behind a dead unit, but not often */
         const int saw = n.pass > 0 && n.seen * 10 >= n.pass * 8;
-        printf("%s conform.%s.perturbed: the comparison saw %ld of %ld changed weights\n", saw ? "PASS" : "FAIL", o.device,
-               n.seen, n.pass);
+        printf("%s conform.%s.perturbed: the comparison saw %ld of %ld changed weights\n", saw ? "PASS" : "FAIL",
+               o.device, n.seen, n.pass);
         return saw ? 0 : 1;
     }
     fprintf(stderr, "%ld passed, %ld failed, %ld skipped on %s\n", n.pass, n.fail, n.skip, o.device);

@@ -36,7 +36,7 @@ EXCLUDED_ARGUMENTS = {
     "Resizing.fill_mode": "Keras has one value",
 }
 # Arguments that every layer has: one case for each.
-COMMON = {"name": ["nom_é"], "trainable": [False], "dtype": ["float64"]}
+COMMON = {"name": ["nom_é"], "trainable": [False], "dtype": ["float64", "float16", "mixed_bfloat16"]}
 # Values for arguments whose name ends so; they are saved but mean nothing for inference: one case with all of them.
 INERT = {"_initializer": "he_normal", "_regularizer": "l2", "_constraint": "non_neg"}
 INERT_VECTOR = {"beta_initializer": "ones", "gamma_initializer": "zeros", "bias_initializer": "ones",
