@@ -147,14 +147,27 @@ static int is_known(cornu_dtype d) {
            d == CORNU_INT32 || d == CORNU_INT64 || d == CORNU_UINT8 || d == CORNU_BOOL;
 }
 
+/* "[2, 3]" */
+static void shape_text(const cornu_tensor* t, char out[REASON / 4]) {
+    size_t used = (size_t)snprintf(out, REASON / 4, "[");
+
+    for (int i = 0; i < t->ndim && used < REASON / 4; i++) {
+        used += (size_t)snprintf(out + used, REASON / 4 - used, i ? ", %" PRId64 : "%" PRId64, t->dims[i]);
+    }
+    if (used < REASON / 4) snprintf(out + used, REASON / 4 - used, "]");
+}
+
 /* Relative L2 error of a tensor, INFINITY where shapes or infinities differ, with the reason. */
 static double compare(const cornu_tensor* wanted, const cornu_tensor* got, char reason[REASON]) {
     double norm = 0;
     double error = 0;
 
     if (wanted->ndim != got->ndim || memcmp(wanted->dims, got->dims, sizeof wanted->dims) != 0) {
-        snprintf(reason, REASON, "the shape differs: rank %d, first dimension %" PRId64 ", for rank %d, %" PRId64,
-                 got->ndim, got->dims[0], wanted->ndim, wanted->dims[0]);
+        char a[REASON / 4];
+        char b[REASON / 4];
+        shape_text(got, a);
+        shape_text(wanted, b);
+        snprintf(reason, REASON, "the shape is %s, not %s", a, b);
         return INFINITY;
     }
     if (!is_known(wanted->dtype) || !is_known(got->dtype)) {
