@@ -3,11 +3,11 @@ every variable, the optimizer's state and the next training steps are compared b
 
 Each model is saved by Keras as A.keras. Its variants:
   copy    A.keras -> B.keras
-  again   the members deflated, reordered, the weights chunked -> B.keras, laid out as Keras lays it out
+  again   the members deflated, reordered, the weights chunked -> B.keras, an archive as Keras writes it
   folder  A.keras -> a directory -> a .keras
   weights A.keras -> .weights.h5
   memory  A.keras from memory to memory
-  edited  every variable and one value of the config changed through cornu.h
+  edited  that other archive, every variable and one value of the config changed through cornu.h -> as Keras writes it
 A model with which Keras does not repeat itself when it loads A twice is reported as skipped and proves nothing."""
 import io
 import json
@@ -221,8 +221,9 @@ class Case:
 
         a, b = self.path("again-A.keras"), self.path("again-B.keras")
         archives.write_rezipped(self.members, a)
+        # A weights file in which nothing changed may be carried over as it is: its layout is not compared here.
         problem = (convert(tools, a, b) or archives.written_as_keras_writes(b) or
-                   archives.differences(self.members, archives.members(b)))
+                   archives.differences(self.members, archives.members(b), layout=False))
         if problem:
             return problem
         with open(a, "rb") as x, open(b, "rb") as y:
@@ -271,14 +272,15 @@ class Case:
         import archives
         import numpy as np
 
-        b, wanted = self.path("E.keras"), self.path("W.keras")
+        a, b, wanted = self.path("again-A.keras"), self.path("E.keras"), self.path("W.keras")
+        archives.write_rezipped(self.members, a)  # what is written must be laid out as Keras does it all the same
         weights = self.members["model.weights.h5"]
         values = archives.new_values(weights, np.random.default_rng(8))
         pointer, text, tree = archives.pick_edit(json.loads(self.members["config.json"]))
         if json.dumps(json.loads(self.members["config.json"])).encode() != self.members["config.json"]:
             return "config.json is not what json.dumps writes, so that the expected text is not known"
         np.savez(self.path("values.npz"), **values)
-        code, _, error = report.run(tools["edit"], self.a, b, "--values", self.path("values.npz"), "--set", pointer, text)
+        code, _, error = report.run(tools["edit"], a, b, "--values", self.path("values.npz"), "--set", pointer, text)
         if code:
             return f"edit_model ended with {code}: {error}"
         expected = dict(self.members)
