@@ -233,27 +233,6 @@ static cornu_status copy_member(member_writer* to, const char* name, cn_source* 
     return end_member(to);
 }
 
-static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
-
-/* Appends the white space before and after the original text around its changed value. */
-static cornu_status print_changed(cn_json_doc* json, cn_source* original, cn_buf* out) {
-    cornu_status st = CORNU_OK;
-    size_t size = original ? (size_t)cn_source_size(original) : 0, before = 0, after = size;
-    char* text = cn_alloc(size);
-
-    if (!text) return CN_NO_MEMORY(size);
-    if (size > 0) CN_STEP(cn_source_read(original, 0, text, size));
-    while (before < size && is_space(text[before])) before++;
-    while (after > before && is_space(text[after - 1])) after--;
-    cn_buf_add(out, text, before);
-    CN_STEP(cn_json_print(cn_json_root(json), out));
-    cn_buf_add(out, text + after, size - after);
-    CN_STEP(cn_buf_check(out));
-done:
-    cn_free(text);
-    return st;
-}
-
 /* A JSON member: its own bytes, unless the value was changed or is from elsewhere. */
 static cornu_status save_json(cn_document* doc, member_writer* to, const char* name, cn_json_doc* json, bool changed) {
     cornu_status st = CORNU_OK;
@@ -262,7 +241,8 @@ static cornu_status save_json(cn_document* doc, member_writer* to, const char* n
 
     if (member && !changed) return copy_member(to, name, member->source);
     if (!json) return CORNU_OK;
-    CN_STEP(print_changed(json, member ? member->source : NULL, &text));
+    CN_STEP(cn_json_print(cn_json_root(json), &text)); /* with the blanks around the whole, too */
+    CN_STEP(cn_buf_check(&text));
     CN_STEP(begin_member(to, name, text.size));
     CN_STEP(write_member(to, text.data, text.size));
     CN_STEP(end_member(to));
@@ -316,6 +296,25 @@ static cornu_status save_zip(cn_document* doc, cn_save_job* job) {
     CN_STEP(cn_zip_writer_finish(to.zip));
 done:
     cn_zip_writer_close(to.zip);
+    return st;
+}
+
+cornu_status cn_format_check_directory(const char* path) {
+    static const char* const known[] = {".", "..", "assets", CN_MEMBER_METADATA, CN_MEMBER_CONFIG, CN_MEMBER_WEIGHTS,
+                                        CN_MEMBER_NPZ};
+    cornu_status st = CORNU_OK;
+    const struct dirent* entry;
+    DIR* dir = opendir(path);
+
+    if (!dir) return CORNU_OK; /* not there, or the sink will say what it is */
+    while (st == CORNU_OK && (entry = readdir(dir))) {
+        size_t i = 0;
+        while (i < sizeof known / sizeof *known && strcmp(known[i], entry->d_name) != 0) i++;
+        if (i == sizeof known / sizeof *known)
+            st = CN_FAIL(BAD_ARGUMENT, "cannot save '%s': the directory holds '%s', which is no part of a model and would be lost",
+                         path, entry->d_name);
+    }
+    (void)closedir(dir);
     return st;
 }
 

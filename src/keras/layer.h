@@ -27,7 +27,7 @@ struct cn_layer {
     const cn_json* object;       /* {module, class_name, config, ...} */
     const cn_json* config;       /* object.config */
     const cn_json* inbound_nodes; /* in a Functional: its calls; else NULL */
-    const char* path;            /* its group in the weights file: "layers/dense"; "" for the root */
+    const char* path;            /* its group in the weights file: "layers/dense"; "" for the root; with a '#' for one that has none */
     const cn_layer* parent;      /* NULL for the root */
     cn_layer** layers;           /* of Functional and Sequential, in the order of the config */
     size_t layer_count;

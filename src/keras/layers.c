@@ -102,7 +102,7 @@ static cornu_status member_path(builder* cx, const cn_layer* model, cn_naming* n
     return CORNU_OK;
 }
 
-/* Whether a member takes a number: operations never do, and Sequential does not count its InputLayer. */
+/* Whether a member takes a number, and has a group in the file; the path of others ends in '#': operations never do, and Sequential does not count its InputLayer. */
 static bool takes_number(const cn_layer* model, const cn_json* object) {
     if (model->kind == CN_LAYER_SEQUENTIAL) return !cn_json_equals(cn_json_get(object, "class_name"), "InputLayer");
     return !is_op_module(text_or(cn_json_get(object, "module"), ""));

@@ -100,6 +100,8 @@ extern const cn_format cn_format_weights;   /* format_weights.c */
 const cn_format* cn_format_of(cornu_format id);
 /* The row for what doc->source (or the directory) holds; CORNU_BAD_FILE or CORNU_UNSUPPORTED says what it is instead. */
 cornu_status cn_format_sniff(cn_document* doc, int dir_fd, const cn_format** out);
+/* CORNU_BAD_ARGUMENT when there is a directory at path that holds something else than a model's members: a save would remove it. */
+cornu_status cn_format_check_directory(const char* path);
 /* The row that a save to path means; CORNU_BAD_ARGUMENT names the extensions. */
 cornu_status cn_format_of_path(const char* path, cornu_format asked, const cn_format** out);
 

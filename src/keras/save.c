@@ -7,6 +7,7 @@
 
 cornu_status cn_save_progress(cn_save_job* job, uint64_t size) {
     job->done += size;
+    if (job->done > job->total) job->done = job->total; /* what a rewritten weights file has besides its data */
     if (!job->options.progress) return CORNU_OK;
     if (job->options.progress(job->options.progress_user, job->done, job->total) == 0) return CORNU_OK;
     return CN_FAIL(CANCELLED, "%s: the save was cancelled; the target is what it was", job->path ? job->path : "<memory>");
@@ -55,6 +56,7 @@ static uint64_t total_bytes(const cn_document* doc, const cn_save_job* job, bool
 static cornu_status run_job(cn_document* doc, const cn_format* format, cn_save_job* job) {
     job->total = total_bytes(doc, job, format->id == CORNU_FORMAT_WEIGHTS);
     CN_TRY(format->save(doc, job));
+    CN_TRY(cn_save_progress(job, job->total - job->done));
     return cn_sink_commit(job->sink);
 }
 
@@ -66,8 +68,12 @@ cornu_status cn_document_save(cn_document* doc, const char* path, const cornu_sa
     job.path = path;
     read_options(options, &job);
     CN_STEP(cn_format_of_path(path, job.options.format, &format));
-    if (format->id == CORNU_FORMAT_KERAS_DIR) CN_STEP(cn_sink_open_dir(path, job.options.overwrite != 0, &job.sink));
-    else CN_STEP(cn_sink_open(path, job.options.overwrite != 0, &job.sink));
+    if (format->id == CORNU_FORMAT_KERAS_DIR) {
+        CN_STEP(cn_format_check_directory(path));
+        CN_STEP(cn_sink_open_dir(path, job.options.overwrite != 0, &job.sink));
+    } else {
+        CN_STEP(cn_sink_open(path, job.options.overwrite != 0, &job.sink));
+    }
     CN_STEP(run_job(doc, format, &job));
 done:
     cn_sink_close(job.sink);

@@ -124,7 +124,7 @@ static cornu_status add_row(describer* cx, const cn_layer* layer, int depth, con
     row->layer = layer;
     row->info.name = cn_arena_strdup(strings, layer->name);
     row->info.class_name = cn_arena_strdup(strings, layer->class_name);
-    row->info.path = cn_arena_strdup(strings, layer->path);
+    row->info.path = strchr(layer->path, '#') ? "" : cn_arena_strdup(strings, layer->path);
     row->info.depth = depth;
     row->info.trainable = layer_is_trainable(layer);
     row->info.output_shape = "?";
