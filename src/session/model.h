@@ -3,7 +3,12 @@
 #define CN_SESSION_MODEL_H
 
 #include <pthread.h>
+#ifdef __cplusplus
+#include <atomic>
+using std::atomic_int;
+#else
 #include <stdatomic.h>
+#endif
 
 #include "keras/document.h"
 
