@@ -14,20 +14,28 @@ static const cn_layer_def* const tables[] = {
 };
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 
-const cn_layer_def* cn_layer_def_of(const char* class_name) {
-    for (size_t t = 0; t < TABLE_COUNT; t++) {
-        for (const cn_layer_def* row = tables[t]; row->name; row++) {
+static const cn_layer_def* const op_tables[] = {cn_ops_numpy};
+#define OP_TABLE_COUNT (sizeof op_tables / sizeof op_tables[0])
+
+static const cn_layer_def* find_row(const cn_layer_def* const* list, size_t count, const char* class_name) {
+    for (size_t t = 0; t < count; t++) {
+        for (const cn_layer_def* row = list[t]; row->name; row++) {
             if (strcmp(row->name, class_name) == 0) return row;
         }
     }
     return NULL;
 }
 
+const cn_layer_def* cn_layer_def_of(const char* class_name) { return find_row(tables, TABLE_COUNT, class_name); }
+
+const cn_layer_def* cn_op_def_of(const char* class_name) { return find_row(op_tables, OP_TABLE_COUNT, class_name); }
+
 bool cn_lower_support(int index, const char** kind, const char** name, const char** limits) {
-    *kind = "layer";
-    for (size_t t = 0; t < TABLE_COUNT; t++) {
-        for (const cn_layer_def* row = tables[t]; row->name; row++) {
+    for (size_t t = 0; t < TABLE_COUNT + OP_TABLE_COUNT; t++) {
+        bool is_op = t >= TABLE_COUNT;
+        for (const cn_layer_def* row = is_op ? op_tables[t - TABLE_COUNT] : tables[t]; row->name; row++) {
             if (index-- > 0) continue;
+            *kind = is_op ? "op" : "layer";
             *name = row->name;
             *limits = row->limits ? row->limits : "";
             return true;
@@ -241,6 +249,21 @@ static void set_masks(cn_arg* out, cn_id mask) {
     for (int i = 0; i < out->count; i++) set_masks(&out->items[i], mask);
 }
 
+/* An operation of keras.ops: no dtype policy, no autocast, no masks. */
+static cornu_status call_op(cn_lower* cx, const cn_layer* op, const cn_arg* args, int arg_count, const cn_arg* kwargs,
+                            cn_arg* out) {
+    const cn_layer_def* def = cn_op_def_of(op->class_name);
+    cn_call call = {.cx = cx, .doc = cx->doc, .g = cx->g, .layer = op, .training = cx->options->training, .args = args,
+                    .arg_count = arg_count, .kwargs = kwargs};
+
+    if (!def) return CN_FAIL(UNSUPPORTED, "operation %s is not known here", op->class_name);
+    CN_TRY(def->lower(&call));
+    CN_TRY(cn_graph_status(cx->g));
+    set_masks(&call.out, CN_NONE);
+    *out = call.out;
+    return CORNU_OK;
+}
+
 /* The training argument: a stored one is ignored in favour of the run's (keras-format 4.6). */
 static cornu_status call_plain(cn_lower* cx, const cn_layer* layer, const cn_arg* args, int arg_count,
                                const cn_arg* kwargs, cn_arg* out) {
@@ -296,9 +319,8 @@ cornu_status cn_lower_call(cn_lower* cx, const cn_layer* layer, const cn_arg* ar
                            : CN_FAIL(BAD_FILE, "%s is called without inputs", cn_layer_describe(layer));
     } else {
         cx->g->label = layer->name;
-        st = layer->kind == CN_LAYER_OP
-                 ? CN_FAIL(UNSUPPORTED, "operation %s is not known here", layer->class_name)
-                 : call_plain(cx, layer, args, arg_count, kwargs, out);
+        st = layer->kind == CN_LAYER_OP ? call_op(cx, layer, args, arg_count, kwargs, out)
+                                        : call_plain(cx, layer, args, arg_count, kwargs, out);
         cx->g->label = outer;
         if (st != CORNU_OK) (void)cn_fail_within(st, "%s", cn_layer_describe(layer));
     }

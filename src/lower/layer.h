@@ -87,8 +87,13 @@ extern const cn_layer_def cn_layers_reshaping[];
 extern const cn_layer_def cn_layers_regularization[];
 extern const cn_layer_def cn_layers_preprocessing[];
 
+/* The operations that a Functional records (keras.ops and operators on tensors), by class name; rows as those of layers, one table a
+ * file of keras/src/ops. Inputs come as they are: args and kwargs of the call, attributes in the layer's config. */
+extern const cn_layer_def cn_ops_numpy[];
+
 /* The row of a class, NULL if there is none. */
 const cn_layer_def* cn_layer_def_of(const char* class_name);
+const cn_layer_def* cn_op_def_of(const char* class_name);
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 

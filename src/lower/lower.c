@@ -20,13 +20,14 @@ void cn_lower_problem(cn_lower* cx) {
 
 bool cn_lower_knows(const cn_layer* layer) {
     if (layer->kind == CN_LAYER_FUNCTIONAL || layer->kind == CN_LAYER_SEQUENTIAL) return true;
-    if (layer->kind == CN_LAYER_OP || !cn_layer_def_of(layer->class_name)) return false;
+    if (layer->kind == CN_LAYER_OP) return cn_op_def_of(layer->class_name) != NULL;
+    if (!cn_layer_def_of(layer->class_name)) return false;
     return !layer->registered_name[0] || strcmp(layer->registered_name, layer->class_name) == 0;
 }
 
 /* Adds the classes that no table knows: a Sequential stops at the first, and layers behind a failure are never called. */
 static void unknown_classes(const cn_layer* layer, cn_buf* out) {
-    if (layer->kind == CN_LAYER_OP) {
+    if (layer->kind == CN_LAYER_OP && !cn_lower_knows(layer)) {
         cn_buf_format(out, "%soperation %s ('%s')", out->size ? "; " : "", layer->class_name, layer->name);
     } else if (!cn_lower_knows(layer)) {
         cn_buf_format(out, "%sclass %s%s%s (layer '%s')", out->size ? "; " : "", layer->class_name,
