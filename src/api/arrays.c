@@ -118,8 +118,10 @@ cornu_status cornu_arrays_save(const char* path, const cornu_array* arrays, int 
     if (!path || count < 0 || (count > 0 && !arrays))
         return CN_FAIL(BAD_ARGUMENT, "cornu_arrays_save: path or arrays is NULL, or count is negative");
     npy = ends_with(path, ".npy");
-    if (!npy && !ends_with(path, ".npz")) return CN_FAIL(BAD_ARGUMENT, "%s: the path ends with neither .npy nor .npz", path);
-    if (npy && count != 1) return CN_FAIL(BAD_ARGUMENT, "%s: a .npy holds one array, not %d; .npz holds any number", path, count);
+    if (!npy && !ends_with(path, ".npz"))
+        return CN_FAIL(BAD_ARGUMENT, "%s: the path ends with neither .npy nor .npz", path);
+    if (npy && count != 1)
+        return CN_FAIL(BAD_ARGUMENT, "%s: a .npy holds one array, not %d; .npz holds any number", path, count);
     CN_TRY(check_arrays(path, arrays, count));
     CN_STEP(cn_sink_open(path, overwrite != 0, &sink));
     CN_STEP(npy ? cn_npy_write(sink, &arrays[0].tensor) : write_npz(sink, arrays, count));

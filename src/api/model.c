@@ -5,8 +5,8 @@
 #include "session/describe.h"
 #include "session/store.h"
 
-#define CHECK(condition, ...)                              \
-    do {                                                   \
+#define CHECK(condition, ...)                                        \
+    do {                                                             \
         if (!(condition)) return CN_FAIL(BAD_ARGUMENT, __VA_ARGS__); \
     } while (0)
 
@@ -77,7 +77,8 @@ void cornu_model_destroy(cornu_model* model) { cn_model_release(model); }
 /* Copies as much of an info as the caller's struct, made for another version perhaps, has room for. */
 static void give(void* to, const void* from, size_t size_there, size_t size_here) {
     size_t size = size_there < size_here ? size_there : size_here;
-    if (size > sizeof(size_t)) memcpy((char*)to + sizeof(size_t), (const char*)from + sizeof(size_t), size - sizeof(size_t));
+    if (size > sizeof(size_t))
+        memcpy((char*)to + sizeof(size_t), (const char*)from + sizeof(size_t), size - sizeof(size_t));
 }
 
 /* Parameters are the layers' variables; metrics, which tf.keras stored as well, are not. */
@@ -87,7 +88,8 @@ static void count_variables(const cn_document* doc, cornu_model_info* info) {
     info->variable_count = (int64_t)cn_document_variable_count(doc);
     for (int64_t i = 0; i < info->variable_count; i++) {
         const cn_variable* variable = cn_document_variable_at(doc, (size_t)i);
-        uint64_t bytes = variable->dtype == CORNU_STRING ? 0 : (uint64_t)variable->count * cornu_dtype_size(variable->dtype);
+        uint64_t bytes =
+            variable->dtype == CORNU_STRING ? 0 : (uint64_t)variable->count * cornu_dtype_size(variable->dtype);
         if (variable->is_optimizer) {
             info->optimizer_parameter_count += variable->count;
             info->optimizer_bytes += bytes;
@@ -145,8 +147,8 @@ cornu_status cornu_model_variable_info(cornu_model* model, int64_t index, cornu_
     CHECK(model && info, "cornu_model_variable_info: model or info is NULL");
     CN_TRY(check_options(&info->size, "cornu_variable_info"));
     variable = index < 0 ? NULL : cn_document_variable_at(model->document, (size_t)index);
-    CHECK(variable, "%s: there is no variable %lld; there are %lld", cn_document_name(model->document), (long long)index,
-          (long long)cornu_model_variable_count(model));
+    CHECK(variable, "%s: there is no variable %lld; there are %lld", cn_document_name(model->document),
+          (long long)index, (long long)cornu_model_variable_count(model));
     (void)pthread_rwlock_rdlock(&model->lock);
     all.path = variable->path;
     all.layer = variable->layer ? variable->layer->name : NULL;
@@ -187,8 +189,10 @@ static cornu_status read_variable(cornu_model* model, const cn_variable* variabl
         return cn_document_read(model->document, variable, out->data);
     }
     whole = cornu_tensor_shaped(variable->dtype, NULL, variable->ndim, variable->dims);
-    if (variable->dtype == 0 || variable->dtype == CORNU_STRING) return cn_document_read(model->document, variable, NULL);
-    if (!cn_size_mul((uint64_t)variable->count, cornu_dtype_size(variable->dtype), &bytes)) return CN_NO_MEMORY(SIZE_MAX);
+    if (variable->dtype == 0 || variable->dtype == CORNU_STRING)
+        return cn_document_read(model->document, variable, NULL);
+    if (!cn_size_mul((uint64_t)variable->count, cornu_dtype_size(variable->dtype), &bytes))
+        return CN_NO_MEMORY(SIZE_MAX);
     whole.owner = whole.data = cn_alloc_aligned((size_t)bytes);
     if (!whole.owner) return CN_NO_MEMORY(bytes);
     CN_STEP(cn_document_read(model->document, variable, whole.data));
@@ -254,7 +258,8 @@ cornu_status cornu_model_get_json(cornu_model* model, cornu_json_part part, cons
     CHECK(out, "cornu_model_get_json: out is NULL");
     *out = NULL;
     CHECK(model && pointer, "cornu_model_get_json: model or pointer is NULL");
-    CHECK(part == CORNU_JSON_CONFIG || part == CORNU_JSON_METADATA, "cornu_model_get_json: %d is no part of a model", (int)part);
+    CHECK(part == CORNU_JSON_CONFIG || part == CORNU_JSON_METADATA, "cornu_model_get_json: %d is no part of a model",
+          (int)part);
     (void)pthread_rwlock_rdlock(&model->lock);
     st = print_json(model, part, pointer, out);
     (void)pthread_rwlock_unlock(&model->lock);

@@ -205,8 +205,10 @@ static cornu_status read_policy(const cn_layer* layer, const cn_json* value, cor
     const cn_json* config = cn_json_get(value, "config");
     const char* class_name = cn_json_string(cn_json_get(value, "class_name"), NULL);
 
-    if (cn_json_is(value, CN_JSON_STRING)) return read_policy_name(layer, cn_json_string(value, NULL), compute, variable);
-    if (!class_name) return cn_config_bad(layer, "dtype", "the name of a dtype or policy, or an object of one, is allowed");
+    if (cn_json_is(value, CN_JSON_STRING))
+        return read_policy_name(layer, cn_json_string(value, NULL), compute, variable);
+    if (!class_name)
+        return cn_config_bad(layer, "dtype", "the name of a dtype or policy, or an object of one, is allowed");
     if (strcmp(class_name, "type") == 0 && cn_json_is(config, CN_JSON_STRING)) /* a dtype's Python class */
         return read_policy_name(layer, cn_json_string(config, NULL), compute, variable);
     if (strcmp(class_name, "DTypePolicyMap") == 0) {

@@ -232,7 +232,8 @@ cornu_status cn_document_set_variable(cn_document* doc, cn_variable* variable, c
     CN_TRY(check_numeric(doc, variable));
     if (value->device != CORNU_HOST || (!value->data && variable->count > 0))
         return CN_FAIL(BAD_ARGUMENT, "%s: the new value of variable '%s' has no host data", doc->name, variable->path);
-    if (!cn_size_mul((uint64_t)variable->count, cornu_dtype_size(variable->dtype), &bytes)) return CN_NO_MEMORY(SIZE_MAX);
+    if (!cn_size_mul((uint64_t)variable->count, cornu_dtype_size(variable->dtype), &bytes))
+        return CN_NO_MEMORY(SIZE_MAX);
     elements = cn_alloc((size_t)bytes);
     if (!elements) return CN_NO_MEMORY(bytes);
     CN_STEP(cn_dtype_convert(variable->dtype, elements, value->dtype, value->data, variable->count));

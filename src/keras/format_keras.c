@@ -5,7 +5,8 @@
  *   model.weights.h5   its variables
  *   assets/...         vocabularies and the like
  *
- * Whatever else an archive holds is kept and written back, for Keras ignores it too; of a directory nothing else is opened. */
+ * Whatever else an archive holds is kept and written back, for Keras ignores it too; of a directory nothing else is
+ * opened. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +34,9 @@ static cornu_status open_members(cn_document* doc, const cornu_load_options* opt
         return CN_FAIL(BAD_ARGUMENT, "%s: a config_path was given, but the model has a config of its own", doc->name);
     CN_STEP(cn_state_create(doc, config->source, metadata ? metadata->source : NULL, &state));
     if (!weights && cn_document_member(doc, CN_MEMBER_NPZ))
-        CN_STEP(CN_FAIL(UNSUPPORTED, "%s: member '" CN_MEMBER_NPZ "': weights as .npz are not read; Keras itself cannot restore them",
+        CN_STEP(CN_FAIL(UNSUPPORTED,
+                        "%s: member '" CN_MEMBER_NPZ
+                        "': weights as .npz are not read; Keras itself cannot restore them",
                         doc->name));
     if (!weights) CN_STEP(CN_FAIL(BAD_FILE, "%s: there is no member '" CN_MEMBER_WEIGHTS "'", doc->name));
     if (state->metadata) {
@@ -57,10 +60,12 @@ static cornu_status refuse_zip(const cn_document* doc) {
         size_t n = strlen(name), m = strlen("/" CN_MEMBER_CONFIG);
         if (n > 4 && strcmp(name + n - 4, ".npy") == 0) arrays++;
         if (n > m && strcmp(name + n - m, "/" CN_MEMBER_CONFIG) == 0)
-            return CN_FAIL(BAD_FILE, "%s: the archive holds a folder with '%s' in it; zip what is in the folder, not the folder",
+            return CN_FAIL(BAD_FILE,
+                           "%s: the archive holds a folder with '%s' in it; zip what is in the folder, not the folder",
                            doc->name, name);
     }
-    if (count > 0 && arrays == count) return CN_FAIL(BAD_FILE, "%s: these are numpy arrays (.npz), not a model", doc->name);
+    if (count > 0 && arrays == count)
+        return CN_FAIL(BAD_FILE, "%s: these are numpy arrays (.npz), not a model", doc->name);
     return CN_FAIL(BAD_FILE, "%s: there is no member '" CN_MEMBER_CONFIG "' in the archive", doc->name);
 }
 
@@ -81,8 +86,8 @@ static cornu_status check_inflated(const cn_document* doc, uint64_t max_bytes) {
         const cn_zip_entry* entry = cn_zip_entry_at(doc->zip, i);
         if (!entry->stored) sum += entry->size; /* in all below CN_LIMIT_INFLATED_BYTES */
         if (sum > max_bytes)
-            return CN_FAIL(NO_MEMORY, "%s: inflating its members takes more memory than max_bytes, %llu, allows", doc->name,
-                           (unsigned long long)max_bytes);
+            return CN_FAIL(NO_MEMORY, "%s: inflating its members takes more memory than max_bytes, %llu, allows",
+                           doc->name, (unsigned long long)max_bytes);
     }
     return CORNU_OK;
 }
@@ -151,7 +156,8 @@ static cornu_status walk_folder(folder_walk* walk, int parent_fd, const char* na
     const struct dirent* entry;
     int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (fd < 0) return CN_FAIL(IO_ERROR, "%s: folder '%s' cannot be opened: %s", walk->doc->name, path, strerror(errno));
+    if (fd < 0)
+        return CN_FAIL(IO_ERROR, "%s: folder '%s' cannot be opened: %s", walk->doc->name, path, strerror(errno));
     dir = fdopendir(fd); /* owns fd from here on */
     if (!dir) CN_STEP(CN_FAIL(IO_ERROR, "%s: folder '%s' cannot be read: %s", walk->doc->name, path, strerror(errno)));
     if (depth > ASSET_DEPTH)
@@ -300,8 +306,8 @@ done:
 }
 
 cornu_status cn_format_check_directory(const char* path) {
-    static const char* const known[] = {".", "..", "assets", CN_MEMBER_METADATA, CN_MEMBER_CONFIG, CN_MEMBER_WEIGHTS,
-                                        CN_MEMBER_NPZ};
+    static const char* const known[] = {
+        ".", "..", "assets", CN_MEMBER_METADATA, CN_MEMBER_CONFIG, CN_MEMBER_WEIGHTS, CN_MEMBER_NPZ};
     cornu_status st = CORNU_OK;
     const struct dirent* entry;
     DIR* dir = opendir(path);
@@ -311,7 +317,8 @@ cornu_status cn_format_check_directory(const char* path) {
         size_t i = 0;
         while (i < sizeof known / sizeof *known && strcmp(known[i], entry->d_name) != 0) i++;
         if (i == sizeof known / sizeof *known)
-            st = CN_FAIL(BAD_ARGUMENT, "cannot save '%s': the directory holds '%s', which is no part of a model and would be lost",
+            st = CN_FAIL(BAD_ARGUMENT,
+                         "cannot save '%s': the directory holds '%s', which is no part of a model and would be lost",
                          path, entry->d_name);
     }
     (void)closedir(dir);

@@ -1,8 +1,8 @@
 /* Builds the tree of layers from a config, and finds each one's group in the weights file.
  *
  * Path of the members of a Functional or Sequential at P: P/layers/<snake>[_N]. Files of tf.keras 2.12 to 2.14 have
- * "_layer_checkpoint_dependencies" in place of "layers"; those of 2.12 and 2.13 list a layer with weights twice, and the second
- * listing takes a number as well ("dense", "dense_2"). Depth is bounded by the JSON parser. */
+ * "_layer_checkpoint_dependencies" in place of "layers"; those of 2.12 and 2.13 list a layer with weights twice, and
+ * the second listing takes a number as well ("dense", "dense_2"). Depth is bounded by the JSON parser. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +40,8 @@ static bool is_builtin(const cn_layer* layer) {
 
     if (*layer->registered_name) return false;
     if (!module) return true;
-    return strcmp(layer->module, "keras") == 0 || begins(layer->module, "keras.") || begins(layer->module, "tf_keras") ||
-           begins(layer->module, "tensorflow.");
+    return strcmp(layer->module, "keras") == 0 || begins(layer->module, "keras.") ||
+           begins(layer->module, "tf_keras") || begins(layer->module, "tensorflow.");
 }
 
 static bool is_op_module(const char* module) {
@@ -102,20 +102,24 @@ static cornu_status member_path(builder* cx, const cn_layer* model, cn_naming* n
     return CORNU_OK;
 }
 
-/* Whether a member takes a number, and has a group in the file; the path of others ends in '#': operations never do, and Sequential does not count its InputLayer. */
+/* Whether a member takes a number, and has a group in the file; the path of others ends in '#': operations never do,
+ * and Sequential does not count its InputLayer. */
 static bool takes_number(const cn_layer* model, const cn_json* object) {
     if (model->kind == CN_LAYER_SEQUENTIAL) return !cn_json_equals(cn_json_get(object, "class_name"), "InputLayer");
     return !is_op_module(text_or(cn_json_get(object, "module"), ""));
 }
 
-static cornu_status build_member(builder* cx, cn_layer_node* model, cn_naming* naming, const cn_json* object, size_t i) {
+static cornu_status build_member(builder* cx, cn_layer_node* model, cn_naming* naming, const cn_json* object,
+                                 size_t i) {
     cn_layer* layer = &model->layer;
     const char* class_name = cn_json_string(cn_json_get(object, "class_name"), NULL);
     const char* path = "";
     cn_layer_node* member;
 
     if (!cn_json_is(object, CN_JSON_OBJECT) || !class_name)
-        return CN_FAIL(BAD_FILE, "%s: config.json: %s: key 'config.layers/%zu' is of type %s%s; an object with a string class_name is allowed",
+        return CN_FAIL(BAD_FILE,
+                       "%s: config.json: %s: key 'config.layers/%zu' is of type %s%s; an object with a string "
+                       "class_name is allowed",
                        cx->doc->name, cn_layer_describe(layer), i, cn_json_type_name(object),
                        cn_json_is(object, CN_JSON_OBJECT) ? " without one" : "");
     if (takes_number(layer, object)) CN_TRY(member_path(cx, layer, naming, class_name, &path));
@@ -140,13 +144,14 @@ static cornu_status build_members(builder* cx, cn_layer_node* model) {
     cn_layer* layer = &model->layer;
     cn_arena* arena = &cx->state->arena;
     /* Keras 1 and 2.0 wrote the config of a Sequential as the list itself. */
-    const cn_json* list = cn_json_is(layer->config, CN_JSON_ARRAY) ? layer->config : cn_json_get(layer->config, "layers");
+    const cn_json* list =
+        cn_json_is(layer->config, CN_JSON_ARRAY) ? layer->config : cn_json_get(layer->config, "layers");
     size_t count = cn_json_size(list);
     cn_naming naming;
 
     if (!cn_json_is(list, CN_JSON_ARRAY))
-        return CN_FAIL(BAD_FILE, "%s: config.json: %s: key 'config.layers' is of type %s; an array is allowed", cx->doc->name,
-                       cn_layer_describe(layer), cn_json_type_name(list));
+        return CN_FAIL(BAD_FILE, "%s: config.json: %s: key 'config.layers' is of type %s; an array is allowed",
+                       cx->doc->name, cn_layer_describe(layer), cn_json_type_name(list));
     CN_TRY(cn_naming_init(&naming, arena, count));
     layer->layers = cn_arena_array(arena, count + 1, sizeof(cn_layer*));
     model->by_name = cn_arena_array(arena, count + 1, sizeof(cn_layer*));
@@ -170,7 +175,8 @@ static cornu_status find_own_variables(builder* cx, cn_layer_node* node) {
     if (!node->own) return CN_NO_MEMORY((end - begin) * sizeof *node->own);
     for (size_t i = begin; i < end; i++) {
         const cn_weight_entry* entry = &cx->doc->index[i];
-        if (entry->variable && !strchr(entry->path + strlen(group) + 1, '/')) node->own[node->own_count++] = entry->variable;
+        if (entry->variable && !strchr(entry->path + strlen(group) + 1, '/'))
+            node->own[node->own_count++] = entry->variable;
     }
     return CORNU_OK;
 }
@@ -181,7 +187,8 @@ static cornu_status new_node(builder* cx, const cn_layer* parent, const char* pa
     *out = node;
     if (!node) return CN_NO_MEMORY(sizeof *node);
     if (++cx->state->layer_total > CN_LIMIT_LAYERS)
-        return CN_FAIL(BAD_FILE, "%s: config.json: more than %llu layers", cx->doc->name, (unsigned long long)CN_LIMIT_LAYERS);
+        return CN_FAIL(BAD_FILE, "%s: config.json: more than %llu layers", cx->doc->name,
+                       (unsigned long long)CN_LIMIT_LAYERS);
     node->state = cx->state;
     node->layer.parent = parent;
     node->layer.path = path;
@@ -284,7 +291,8 @@ static cornu_status sub_path(builder* cx, const cn_layer* parent, const char* at
     for (const char* at = attributes; at && *out == NULL;) {
         const char* bar = strchr(at, '|');
         size_t size = bar ? (size_t)(bar - at) : strlen(at);
-        const char* path = cn_arena_format(&cx->state->arena, "%s%s%.*s", parent->path, *parent->path ? "/" : "", (int)size, at);
+        const char* path =
+            cn_arena_format(&cx->state->arena, "%s%s%.*s", parent->path, *parent->path ? "/" : "", (int)size, at);
         if (!path) return CN_NO_MEMORY(size);
         if (!first) first = path;
         if (cx->doc->h5 && cn_weights_has(cx->doc, path)) *out = path;
@@ -308,7 +316,9 @@ static cornu_status make_sub(builder* cx, cn_layer_node* parent, const cn_json* 
     CN_TRY(sub_path(cx, &parent->layer, attributes, &path));
     if (object) {
         if (!cn_json_is(object, CN_JSON_OBJECT) || !cn_json_is(cn_json_get(object, "class_name"), CN_JSON_STRING))
-            return CN_FAIL(BAD_FILE, "%s: config.json: %s: its sub-layer '%s' is of type %s%s; an object with a string class_name is allowed",
+            return CN_FAIL(BAD_FILE,
+                           "%s: config.json: %s: its sub-layer '%s' is of type %s%s; an object with a string "
+                           "class_name is allowed",
                            cx->doc->name, cn_layer_describe(&parent->layer), last_part(path), cn_json_type_name(object),
                            cn_json_is(object, CN_JSON_OBJECT) ? " without one" : "");
         CN_TRY(build_layer(cx, object, &parent->layer, path, &node));
@@ -327,10 +337,11 @@ static cornu_status make_sub(builder* cx, cn_layer_node* parent, const cn_json* 
     return CORNU_OK;
 }
 
-static cornu_status get_sub(const cn_document* doc, const cn_layer* parent, const cn_json* object, const char* class_name,
-                            const char* attributes, const cn_layer** out) {
+static cornu_status get_sub(const cn_document* doc, const cn_layer* parent, const cn_json* object,
+                            const char* class_name, const char* attributes, const cn_layer** out) {
     cornu_status st = CORNU_OK;
-    cn_layer_node* owner = (cn_layer_node*)(uintptr_t)parent; /* layers are made here, as parts of nodes that may change */
+    cn_layer_node* owner =
+        (cn_layer_node*)(uintptr_t)parent; /* layers are made here, as parts of nodes that may change */
     builder cx = {doc, owner->state};
     cn_layer_node* node;
 

@@ -43,12 +43,12 @@ typedef struct cn_layer_node cn_layer_node;
 struct cn_layer_node {
     cn_layer layer; /* first, so that a cn_layer* is one of these */
     cn_config_state* state;
-    cn_layer** by_name;        /* layer.layers sorted by name, layer.layer_count of them */
-    const cn_variable** own;   /* variables of "<path>/vars", own_count of them */
+    cn_layer** by_name;      /* layer.layers sorted by name, layer.layer_count of them */
+    const cn_variable** own; /* variables of "<path>/vars", own_count of them */
     size_t own_count;
-    const char* attributes;    /* of a sub-layer: as cn_layer_sub was asked for it */
-    cn_layer_node* subs;       /* sub-layers made so far; under state->lock */
-    cn_layer_node* next;       /* in the parent's subs */
+    const char* attributes; /* of a sub-layer: as cn_layer_sub was asked for it */
+    cn_layer_node* subs;    /* sub-layers made so far; under state->lock */
+    cn_layer_node* next;    /* in the parent's subs */
 };
 
 struct cn_config_state {
@@ -56,7 +56,7 @@ struct cn_config_state {
     cn_json_doc* metadata;
     bool owns_config, owns_metadata;       /* else they are an older state's */
     bool config_changed, metadata_changed; /* against the file */
-    cn_arena arena;                  /* layers; after the build under lock */
+    cn_arena arena;                        /* layers; after the build under lock */
     pthread_mutex_t lock;
     const cn_layer* root;
     const cn_layer** by_path; /* all layers that are no sub-layers, sorted by path */
@@ -98,9 +98,11 @@ extern const cn_format cn_format_weights;   /* format_weights.c */
 
 /* The row of a format, NULL if it has none. */
 const cn_format* cn_format_of(cornu_format id);
-/* The row for what doc->source (or the directory) holds; CORNU_BAD_FILE or CORNU_UNSUPPORTED says what it is instead. */
+/* The row for what doc->source (or the directory) holds; CORNU_BAD_FILE or CORNU_UNSUPPORTED says what it is instead.
+ */
 cornu_status cn_format_sniff(cn_document* doc, int dir_fd, const cn_format** out);
-/* CORNU_BAD_ARGUMENT when there is a directory at path that holds something else than a model's members: a save would remove it. */
+/* CORNU_BAD_ARGUMENT when there is a directory at path that holds something else than a model's members: a save would
+ * remove it. */
 cornu_status cn_format_check_directory(const char* path);
 /* The row that a save to path means; CORNU_BAD_ARGUMENT names the extensions. */
 cornu_status cn_format_of_path(const char* path, cornu_format asked, const cn_format** out);
@@ -160,7 +162,8 @@ bool cn_weights_has_data(const cn_document* doc, const char* path);
 void cn_weights_range(const cn_document* doc, const char* path, size_t* begin, size_t* end);
 /* Bytes that the rewriting of the weights will count as progress, 0 when the file's own bytes can be written. */
 uint64_t cn_weights_rewrite_bytes(const cn_document* doc, const cornu_save_options* options);
-/* The bytes of the weights file as they are to be saved. *owned: what to close afterwards, NULL when they are the document's. */
+/* The bytes of the weights file as they are to be saved. *owned: what to close afterwards, NULL when they are the
+ * document's. */
 cornu_status cn_weights_build(cn_document* doc, cn_save_job* job, cn_source** out, cn_source** owned);
 
 /* layers.c: builds the layers of state->config into the state. */
@@ -171,7 +174,8 @@ const cn_layer* cn_layers_owner(const cn_config_state* state, const char* path);
 /* safe.c: CORNU_REFUSED naming the layer, when the config holds code or a path. */
 cornu_status cn_config_check_safe(const cn_document* doc, const cn_json* root);
 
-/* state.c: parses the config and the metadata (NULL for none) into a new state. Metadata that are no JSON are kept as a member only. */
+/* state.c: parses the config and the metadata (NULL for none) into a new state. Metadata that are no JSON are kept as a
+ * member only. */
 cornu_status cn_state_create(cn_document* doc, cn_source* config, cn_source* metadata, cn_config_state** out);
 /* Builds the state's layers and makes it the document's; takes it over, also when it fails: then nothing is changed. */
 cornu_status cn_state_adopt(cn_document* doc, cn_config_state* state);
@@ -179,7 +183,8 @@ cornu_status cn_state_adopt(cn_document* doc, cn_config_state* state);
 void cn_state_destroy(cn_config_state* state);
 
 /* save.c: writes all of a source. */
-cornu_status cn_save_source(cn_save_job* job, cn_source* source, cornu_status (*write)(void* to, const void* data, uint64_t size), void* to);
+cornu_status cn_save_source(cn_save_job* job, cn_source* source,
+                            cornu_status (*write)(void* to, const void* data, uint64_t size), void* to);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
-/* safe_mode: what Keras refuses to load because it would run code or read a path that the file names. Cornu runs none of
- * it in any mode; the refusal is for whoever passes the file on. Depth is bounded by the JSON parser. */
+/* safe_mode: what Keras refuses to load because it would run code or read a path that the file names. Cornu runs none
+ * of it in any mode; the refusal is for whoever passes the file on. Depth is bounded by the JSON parser. */
 #include <string.h>
 
 #include "keras/parts.h"
@@ -18,7 +18,8 @@ static cornu_status refuse(const check* cx, const char* class_name, const char* 
 
 static bool is_lambda(const cn_json* value) { return cn_json_equals(cn_json_get(value, "class_name"), "__lambda__"); }
 
-/* Lambda's function: an object in Keras 3, a list [code, defaults, closure] in Keras 2, whose type is named beside it. */
+/* Lambda's function: an object in Keras 3, a list [code, defaults, closure] in Keras 2, whose type is named beside it.
+ */
 static cornu_status check_lambda(const check* cx, const cn_json* config) {
     static const char* const keys[] = {"function", "output_shape", "mask"};
 
@@ -44,10 +45,13 @@ static cornu_status check_object(const check* cx, const cn_json* object) {
     if (!class_name) return CORNU_OK;
     if (strcmp(class_name, "__lambda__") == 0) return refuse(cx, class_name, "it holds Python bytecode");
     if (strcmp(class_name, "Lambda") == 0) return check_lambda(cx, config);
-    if (strcmp(class_name, "TorchModuleWrapper") == 0) return refuse(cx, class_name, "key 'module' holds a Python pickle");
-    if (strcmp(class_name, "TFSMLayer") == 0) return refuse(cx, class_name, "key 'filepath' names another model's path");
+    if (strcmp(class_name, "TorchModuleWrapper") == 0)
+        return refuse(cx, class_name, "key 'module' holds a Python pickle");
+    if (strcmp(class_name, "TFSMLayer") == 0)
+        return refuse(cx, class_name, "key 'filepath' names another model's path");
     for (size_t i = 0; i < sizeof lookups / sizeof *lookups; i++) {
-        if (strcmp(class_name, lookups[i]) != 0 || !cn_json_is(cn_json_get(config, "vocabulary"), CN_JSON_STRING)) continue;
+        if (strcmp(class_name, lookups[i]) != 0 || !cn_json_is(cn_json_get(config, "vocabulary"), CN_JSON_STRING))
+            continue;
         return refuse(cx, class_name, "key 'vocabulary' is a path; null or a list is allowed");
     }
     return CORNU_OK;

@@ -10,7 +10,8 @@ cornu_status cn_save_progress(cn_save_job* job, uint64_t size) {
     if (job->done > job->total) job->done = job->total; /* what a rewritten weights file has besides its data */
     if (!job->options.progress) return CORNU_OK;
     if (job->options.progress(job->options.progress_user, job->done, job->total) == 0) return CORNU_OK;
-    return CN_FAIL(CANCELLED, "%s: the save was cancelled; the target is what it was", job->path ? job->path : "<memory>");
+    return CN_FAIL(CANCELLED, "%s: the save was cancelled; the target is what it was",
+                   job->path ? job->path : "<memory>");
 }
 
 cornu_status cn_save_source(cn_save_job* job, cn_source* source,

@@ -1,5 +1,5 @@
-/* States of the config: each cn_document_set_json makes a new one from a copy of the text, so that a change that fails leaves
- * nothing behind, and what was given out of older ones stays valid. */
+/* States of the config: each cn_document_set_json makes a new one from a copy of the text, so that a change that fails
+ * leaves nothing behind, and what was given out of older ones stays valid. */
 #include <string.h>
 
 #include "keras/parts.h"
@@ -154,7 +154,9 @@ cornu_status cn_document_set_json(cn_document* doc, cornu_json_part part, const 
     state->metadata_changed = doc->state->metadata_changed;
     if (part == CORNU_JSON_CONFIG) CN_STEP(change_config(doc, state, pointer, text));
     else if (part == CORNU_JSON_METADATA) CN_STEP(change_metadata(doc, state, pointer, text));
-    else CN_STEP(CN_FAIL(BAD_ARGUMENT, "%d is no part of a model; CORNU_JSON_CONFIG and CORNU_JSON_METADATA are", (int)part));
+    else
+        CN_STEP(CN_FAIL(BAD_ARGUMENT, "%d is no part of a model; CORNU_JSON_CONFIG and CORNU_JSON_METADATA are",
+                        (int)part));
     st = cn_state_adopt(doc, state);
     state = NULL;
 done:

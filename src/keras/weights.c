@@ -1,7 +1,7 @@
 /* The weights file: its objects by path, its variables, and its bytes as they are to be saved.
  *
- * A file in which no variable was changed and nothing is left out is saved as its own bytes. Otherwise the tree is written
- * anew, group by group in file order, all attributes and unknown objects included. */
+ * A file in which no variable was changed and nothing is left out is saved as its own bytes. Otherwise the tree is
+ * written anew, group by group in file order, all attributes and unknown objects included. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +38,7 @@ bool cn_weights_is_keras3(const cn_h5* h5, const char** why) {
         *why = "these are legacy HDF5 weights (.h5 with attribute layer_names), which are not read yet";
     else if (model_weights && cn_h5_attribute_of(model_weights, "layer_names"))
         *why = "this is legacy HDF5 with a group model_weights but no model_config, which is not read yet";
-    else if (!has_vars_group(root))
-        *why = "this is HDF5, but not a weights file of Keras: no group 'vars' is in it";
+    else if (!has_vars_group(root)) *why = "this is HDF5, but not a weights file of Keras: no group 'vars' is in it";
     return *why == NULL;
 }
 
@@ -233,10 +232,11 @@ static cornu_status write_dataset(rewrite* cx, const cn_h5_node* node) {
     cornu_status st = CORNU_OK;
 
     if (node->unsupported)
-        return CN_FAIL(UNSUPPORTED, "%s: dataset '%s' cannot be written anew: %s", cx->doc->name, node->path, node->unsupported);
+        return CN_FAIL(UNSUPPORTED, "%s: dataset '%s' cannot be written anew: %s", cx->doc->name, node->path,
+                       node->unsupported);
     if (node->array.dtype == CORNU_STRING || node->array.empty_space)
-        return CN_FAIL(UNSUPPORTED, "%s: dataset '%s' holds %s, which cannot be written anew", cx->doc->name, node->path,
-                       node->array.empty_space ? "a null dataspace" : "strings");
+        return CN_FAIL(UNSUPPORTED, "%s: dataset '%s' holds %s, which cannot be written anew", cx->doc->name,
+                       node->path, node->array.empty_space ? "a null dataspace" : "strings");
     if (!cx->variable) cx->variable = cx->doc->variables;
     while (cx->variable->node != node) cx->variable++; /* both go in file order, and every dataset has its variable */
     CN_STEP(cn_h5_writer_dataset(cx->writer, node->path, node->array.dtype, node->array.ndim, node->array.dims,
@@ -252,8 +252,8 @@ static cornu_status write_attributes(rewrite* cx, const cn_h5_node* node) {
         /* The writer itself marks bfloat16. */
         if (node->is_dataset && node->array.dtype == CORNU_BFLOAT16 && strcmp(a->name, "dtype") == 0) continue;
         if (a->array.dtype == 0)
-            return CN_FAIL(UNSUPPORTED, "%s: attribute '%s' of '%s' is of a type that cannot be written anew", cx->doc->name,
-                           a->name, node->path);
+            return CN_FAIL(UNSUPPORTED, "%s: attribute '%s' of '%s' is of a type that cannot be written anew",
+                           cx->doc->name, a->name, node->path);
         const void* data = a->array.dtype == CORNU_STRING ? (const void*)a->strings : a->data;
         CN_TRY(cn_h5_writer_attribute(cx->writer, node->path, a->name, &a->array, data));
     }
@@ -281,8 +281,9 @@ static char* temporary_beside(const char* path) {
     cn_buf_add(&text, path, (size_t)(slash - path));
     for (unsigned i = 0; i < 1000; i++) {
         size_t folder = text.size;
-        cn_buf_format(&text, ".%.*s.%ld.%u.h5.tmp", (int)(n - (size_t)(slash - path) < 200 ? n - (size_t)(slash - path) : 200),
-                      slash, (long)getpid(), i);
+        cn_buf_format(&text, ".%.*s.%ld.%u.h5.tmp",
+                      (int)(n - (size_t)(slash - path) < 200 ? n - (size_t)(slash - path) : 200), slash, (long)getpid(),
+                      i);
         if (text.failed || access(text.data, F_OK) != 0) break;
         text.size = folder;
     }

@@ -84,8 +84,9 @@ static int64_t count_rows(const cn_layer* layer) {
 static void collect_inputs(const cn_layer* model, const cn_json* node, cn_buf* out) {
     const char* name = cn_json_string(cn_json_at(node, 0), NULL);
 
-    if (cn_json_is(node, CN_JSON_ARRAY) && cn_json_size(node) >= 3 && name && cn_json_is(cn_json_at(node, 1), CN_JSON_INT) &&
-        cn_json_is(cn_json_at(node, 2), CN_JSON_INT) && cn_layer_find(model, name)) {
+    if (cn_json_is(node, CN_JSON_ARRAY) && cn_json_size(node) >= 3 && name &&
+        cn_json_is(cn_json_at(node, 1), CN_JSON_INT) && cn_json_is(cn_json_at(node, 2), CN_JSON_INT) &&
+        cn_layer_find(model, name)) {
         size_t n = strlen(name);
         const char* at = out->data ? out->data : "";
         while ((at = strstr(at, name)) != NULL) {

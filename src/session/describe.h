@@ -18,8 +18,8 @@ typedef struct cn_layer_row {
 /* Fills model->layer_rows (cn_layer_row) and layer_row_count if that was not done since the config changed; the lock is
  * held alone. On failure there are none. */
 cornu_status cn_model_describe_layers(cornu_model* model);
-/* Whether a variable is trained, as far as the file tells: flags `trainable` of its layer and of those above, and what is
- * known of classes (moving statistics and the like). */
+/* Whether a variable is trained, as far as the file tells: flags `trainable` of its layer and of those above, and what
+ * is known of classes (moving statistics and the like). */
 bool cn_variable_is_trainable(const cn_variable* variable);
 /* Layers of the root model as Keras counts them: no operations, no InputLayer of a Sequential. */
 int64_t cn_model_root_layers(const cornu_model* model);

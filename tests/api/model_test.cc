@@ -12,7 +12,9 @@ namespace {
 
 struct Model {
     cornu_model* model = nullptr;
-    explicit Model(const std::string& path) { EXPECT_EQ(cornu_model_load(path.c_str(), nullptr, &model), CORNU_OK) << cornu_last_error(); }
+    explicit Model(const std::string& path) {
+        EXPECT_EQ(cornu_model_load(path.c_str(), nullptr, &model), CORNU_OK) << cornu_last_error();
+    }
     ~Model() { cornu_model_destroy(model); }
 };
 
@@ -57,12 +59,16 @@ TEST(Model, RowsOfLayersFollowTheFile) {
     for (int64_t i = 0; i < cornu_model_layer_count(m.model); i++) {
         auto row = sized<cornu_layer_info>();
         ASSERT_EQ(cornu_model_layer_info(m.model, i, &row), CORNU_OK);
-        rows.push_back(std::to_string(row.depth) + row.name + ":" + row.path + ":" + std::to_string(row.parameter_count) + ":" + row.inputs);
+        rows.push_back(std::to_string(row.depth) + row.name + ":" + row.path + ":" +
+                       std::to_string(row.parameter_count) + ":" + row.inputs);
     }
-    const std::vector<std::string> expected = {
-        "0a:layers/input_layer:0:", "0b:layers/input_layer_1:0:", "0shared:layers/dense:12:a, b",
-        "0inner:layers/sequential:24:shared", "1input_layer_1::0:", "1dense_2:layers/sequential/layers/dense:12:input_layer_1",
-        "1dense_3:layers/sequential/layers/dense_1:12:dense_2"};
+    const std::vector<std::string> expected = {"0a:layers/input_layer:0:",
+                                               "0b:layers/input_layer_1:0:",
+                                               "0shared:layers/dense:12:a, b",
+                                               "0inner:layers/sequential:24:shared",
+                                               "1input_layer_1::0:",
+                                               "1dense_2:layers/sequential/layers/dense:12:input_layer_1",
+                                               "1dense_3:layers/sequential/layers/dense_1:12:dense_2"};
     ASSERT_GE(rows.size(), expected.size());
     for (const std::string& row : expected) EXPECT_NE(std::find(rows.begin(), rows.end(), row), rows.end()) << row;
     auto row = sized<cornu_layer_info>();
@@ -166,7 +172,8 @@ TEST(Model, SafeModeNamesFileLayerAndKey) {
     cornu_model* model = nullptr;
     EXPECT_EQ(cornu_model_load(sample("lambda.keras").c_str(), nullptr, &model), CORNU_REFUSED);
     std::string says = cornu_last_error();
-    for (const char* part : {"lambda.keras", "'code'", "'function'"}) EXPECT_NE(says.find(part), std::string::npos) << says;
+    for (const char* part : {"lambda.keras", "'code'", "'function'"})
+        EXPECT_NE(says.find(part), std::string::npos) << says;
 }
 
 TEST(Model, ProgressCountsToItsTotal) {

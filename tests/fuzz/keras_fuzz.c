@@ -15,7 +15,8 @@ static void ask(cornu_model* model) {
         cornu_tensor tensor = {0};
         variable.size = sizeof variable;
         if (cornu_model_variable_info(model, i, &variable) != CORNU_OK) abort();
-        if (variable.bytes < (1u << 24) && cornu_model_get_variable(model, variable.path, &tensor) == CORNU_OK && i == 0)
+        if (variable.bytes < (1u << 24) && cornu_model_get_variable(model, variable.path, &tensor) == CORNU_OK &&
+            i == 0)
             (void)cornu_model_set_variable(model, variable.path, &tensor);
         cornu_tensor_release(&tensor);
     }

@@ -10,7 +10,8 @@ struct Layer {
     cn_document* doc = nullptr;
     const cn_layer* layer = nullptr;
     explicit Layer(const std::string& config)
-        : bytes(files::archive_of(R"({"module":"keras.layers","class_name":"Conv2D","config":{"name":"c",)" + config + "}}")) {
+        : bytes(files::archive_of(R"({"module":"keras.layers","class_name":"Conv2D","config":{"name":"c",)" + config +
+                                  "}}")) {
         EXPECT_EQ(cn_document_open_memory(bytes.data(), bytes.size(), nullptr, &doc), CORNU_OK) << cornu_last_error();
         layer = doc ? cn_document_root(doc) : nullptr;
     }
@@ -34,7 +35,8 @@ TEST(Config, Numbers) {
     EXPECT_EQ(n, 7);
     EXPECT_EQ(cn_config_int(l.layer, "a", 0, 4, 9, &n), CORNU_BAD_FILE);
     EXPECT_TRUE(says("layer 'c' (Conv2D)") && says("a is 3") && says("4 to 9")) << cornu_last_error();
-    for (const char* key : {"c", "d", "e", "f", "n"}) EXPECT_EQ(cn_config_int(l.layer, key, 0, 1, 9, &n), CORNU_BAD_FILE) << key;
+    for (const char* key : {"c", "d", "e", "f", "n"})
+        EXPECT_EQ(cn_config_int(l.layer, key, 0, 1, 9, &n), CORNU_BAD_FILE) << key;
     EXPECT_EQ(cn_config_double(l.layer, "e", 0, &d), CORNU_OK);
     EXPECT_TRUE(d > 1e300);
     EXPECT_EQ(cn_config_double(l.layer, "c", 0, &d), CORNU_BAD_FILE);
@@ -93,7 +95,8 @@ TEST(Config, Policies) {
         {R"({"class_name":"DTypePolicy","config":{"name":"mixed_bfloat16"}})", CORNU_OK, CORNU_BFLOAT16, CORNU_FLOAT32},
         {R"({"class_name":"Policy","config":{"name":"float16"}})", CORNU_OK, CORNU_FLOAT16, CORNU_FLOAT16},
         {R"({"class_name":"type","config":"int32"})", CORNU_OK, CORNU_INT32, CORNU_INT32},
-        {R"({"class_name":"DTypePolicyMap","config":{"default_policy":"float16","policy_map":{}}})", CORNU_OK, CORNU_FLOAT16, CORNU_FLOAT16},
+        {R"({"class_name":"DTypePolicyMap","config":{"default_policy":"float16","policy_map":{}}})", CORNU_OK,
+         CORNU_FLOAT16, CORNU_FLOAT16},
         {R"({"class_name":"DTypePolicyMap","config":{"policy_map":{"a":"float16"}}})", CORNU_UNSUPPORTED, {}, {}},
         {R"({"class_name":"QuantizedDTypePolicy","config":{"mode":"int8"}})", CORNU_UNSUPPORTED, {}, {}},
         {"\"int8_from_float32\"", CORNU_UNSUPPORTED, {}, {}},

@@ -53,7 +53,8 @@ std::string saved(cn_document* doc, cornu_save_options options = CORNU_SAVE_OPTI
     return out;
 }
 
-const char* const archives[] = {"sequential.keras", "functional.keras", "lookup.keras", "custom.keras", "lambda.keras", "bfloat16.keras"};
+const char* const archives[] = {"sequential.keras", "functional.keras", "lookup.keras",
+                                "custom.keras",     "lambda.keras",     "bfloat16.keras"};
 
 }  // namespace
 
@@ -76,7 +77,8 @@ TEST(Document, RewritesEqualTreesAfterAChange) {
             cornu_tensor value = cornu_tensor_shaped(v->dtype, data.data(), v->ndim, v->dims);
             ASSERT_EQ(cn_document_set_variable(d.doc, v, &value), CORNU_OK) << cornu_last_error();
         }
-        EXPECT_EQ(tree(member(unzip(saved(d.doc)), "model.weights.h5")), tree(member(unzip(read(sample(name))), "model.weights.h5")))
+        EXPECT_EQ(tree(member(unzip(saved(d.doc)), "model.weights.h5")),
+                  tree(member(unzip(read(sample(name))), "model.weights.h5")))
             << name;
     }
 }
@@ -204,25 +206,29 @@ TEST(Document, RefusesWhatIsNoModelAndSaysWhatItIs) {
         {"truncated h5", weights.substr(0, weights.size() / 2), CORNU_BAD_FILE, ""},
         {"no config", zip({{"model.weights.h5", weights}}), CORNU_BAD_FILE, "config.json"},
         {"no weights", zip({{"config.json", config}}), CORNU_BAD_FILE, "model.weights.h5"},
-        {"npz weights", zip({{"config.json", config}, {"model.weights.npz", "PK"}}), CORNU_UNSUPPORTED, "model.weights.npz"},
+        {"npz weights", zip({{"config.json", config}, {"model.weights.npz", "PK"}}), CORNU_UNSUPPORTED,
+         "model.weights.npz"},
         {"npz", zip({{"a.npy", "x"}}), CORNU_BAD_FILE, ".npz"},
         {"folder", zip({{"m/config.json", config}}), CORNU_BAD_FILE, "m/config.json"},
         {"root list", files::archive_of("[]"), CORNU_BAD_FILE, "array"},
         {"root null", files::archive_of("null"), CORNU_BAD_FILE, "null"},
         {"no class", files::archive_of("{}"), CORNU_BAD_FILE, "class_name"},
         {"class number", files::archive_of("{\"class_name\": 1}"), CORNU_BAD_FILE, "class_name"},
-        {"layers number", files::archive_of(R"({"module":"keras","class_name":"Sequential","config":{"name":"s","layers":3}})"),
+        {"layers number",
+         files::archive_of(R"({"module":"keras","class_name":"Sequential","config":{"name":"s","layers":3}})"),
          CORNU_BAD_FILE, "'s' (Sequential)"},
-        {"layer number", files::archive_of(R"({"module":"keras","class_name":"Sequential","config":{"layers":[1]}})"), CORNU_BAD_FILE,
-         "config.layers/0"},
+        {"layer number", files::archive_of(R"({"module":"keras","class_name":"Sequential","config":{"layers":[1]}})"),
+         CORNU_BAD_FILE, "config.layers/0"},
         {"config string", files::archive_of(R"({"class_name":"X","config":"y"})"), CORNU_BAD_FILE, "'config'"},
         {"no json", files::archive_of("{\"class_name\": }"), CORNU_BAD_FILE, "config.json"},
-        {"backslash", zip({{"config.json", config}, {"model.weights.h5", weights}, {"assets\\x", ""}}), CORNU_BAD_FILE, "assets\\x"},
+        {"backslash", zip({{"config.json", config}, {"model.weights.h5", weights}, {"assets\\x", ""}}), CORNU_BAD_FILE,
+         "assets\\x"},
     };
     for (const Bad& c : cases) {
         Document d(c.bytes, false);
         EXPECT_EQ(d.status, c.status) << c.name << ": " << cornu_last_error();
-        EXPECT_NE(std::string(cornu_last_error()).find(c.says), std::string::npos) << c.name << ": " << cornu_last_error();
+        EXPECT_NE(std::string(cornu_last_error()).find(c.says), std::string::npos)
+            << c.name << ": " << cornu_last_error();
     }
 }
 
@@ -242,17 +248,23 @@ TEST(Document, RefusesPathsThatAreNoFiles) {
 
 TEST(Document, SafeModeRefusesCodeAndPaths) {
     const std::pair<const char*, const char*> cases[] = {
-        {R"({"class_name":"Lambda","config":{"name":"bad","function":{"class_name":"__lambda__","config":{"code":"x"}}}})", "function"},
-        {R"({"class_name":"Lambda","config":{"name":"bad","function":["4wE=",null,null],"function_type":"lambda"}})", "function"},
-        {R"({"class_name":"Lambda","config":{"name":"bad","output_shape":{"class_name":"__lambda__","config":{}}}})", "output_shape"},
-        {R"({"class_name":"Dense","config":{"name":"bad","activation":{"class_name":"__lambda__","config":{"value":[]}}}})", "__lambda__"},
+        {R"({"class_name":"Lambda","config":{"name":"bad","function":{"class_name":"__lambda__","config":{"code":"x"}}}})",
+         "function"},
+        {R"({"class_name":"Lambda","config":{"name":"bad","function":["4wE=",null,null],"function_type":"lambda"}})",
+         "function"},
+        {R"({"class_name":"Lambda","config":{"name":"bad","output_shape":{"class_name":"__lambda__","config":{}}}})",
+         "output_shape"},
+        {R"({"class_name":"Dense","config":{"name":"bad","activation":{"class_name":"__lambda__","config":{"value":[]}}}})",
+         "__lambda__"},
         {R"({"class_name":"TorchModuleWrapper","config":{"name":"bad","module":"gAI="}})", "TorchModuleWrapper"},
         {R"({"class_name":"TFSMLayer","config":{"name":"bad","filepath":"/x"}})", "TFSMLayer"},
         {R"({"class_name":"StringLookup","config":{"name":"bad","vocabulary":"/etc/passwd"}})", "vocabulary"},
         {R"({"class_name":"TextVectorization","config":{"name":"bad","vocabulary":"v.txt"}})", "vocabulary"},
     };
     for (const auto& c : cases) {
-        std::string config = std::string(R"({"module":"keras","class_name":"Sequential","config":{"name":"s","layers":[)") + c.first + "]}}";
+        std::string config =
+            std::string(R"({"module":"keras","class_name":"Sequential","config":{"name":"s","layers":[)") + c.first +
+            "]}}";
         Document safe(files::archive_of(config), true);
         EXPECT_EQ(safe.status, CORNU_REFUSED) << c.first;
         EXPECT_NE(std::string(cornu_last_error()).find("'bad'"), std::string::npos) << cornu_last_error();
@@ -261,9 +273,13 @@ TEST(Document, SafeModeRefusesCodeAndPaths) {
         EXPECT_EQ(open.status, CORNU_OK) << cornu_last_error();
         EXPECT_EQ(member(unzip(saved(open.doc)), "config.json"), config);
     }
-    Document named(files::archive_of(R"({"class_name":"Lambda","config":{"name":"f","function":{"class_name":"function","config":"f"}}})"), true);
+    Document named(
+        files::archive_of(
+            R"({"class_name":"Lambda","config":{"name":"f","function":{"class_name":"function","config":"f"}}})"),
+        true);
     EXPECT_EQ(named.status, CORNU_OK) << cornu_last_error();
-    EXPECT_EQ(cn_document_set_json(named.doc, CORNU_JSON_CONFIG, "/config/function", R"({"class_name":"__lambda__","config":{}})"),
+    EXPECT_EQ(cn_document_set_json(named.doc, CORNU_JSON_CONFIG, "/config/function",
+                                   R"({"class_name":"__lambda__","config":{}})"),
               CORNU_REFUSED);
 }
 
@@ -291,7 +307,8 @@ TEST(Document, AFailedSaveLeavesTheTarget) {
     EXPECT_EQ(cn_document_save(d.doc, (folder / "old.keras").c_str(), &options), CORNU_CANCELLED);
     EXPECT_EQ(read(folder / "old.keras"), "old");
     EXPECT_EQ(folder.count(), 1u);
-    EXPECT_EQ(cn_document_save(d.doc, (folder / "no/such.keras").c_str(), nullptr), CORNU_IO_ERROR) << cornu_last_error();
+    EXPECT_EQ(cn_document_save(d.doc, (folder / "no/such.keras").c_str(), nullptr), CORNU_IO_ERROR)
+        << cornu_last_error();
     for (const char* name : {"model", "model.h5", "model.onnx", "old"})
         EXPECT_EQ(cn_document_save(d.doc, (folder / name).c_str(), nullptr), CORNU_BAD_ARGUMENT) << name;
     EXPECT_NE(std::string(cornu_last_error()).find(".weights.h5"), std::string::npos);
@@ -372,7 +389,8 @@ TEST(Document, EveryAllocationMayFail) {
         cn_alloc_fail_at(n, false);
         cornu_status st = cn_document_open_memory(bytes.data(), bytes.size(), nullptr, &doc);
         if (st == CORNU_OK) st = cn_document_set_json(doc, CORNU_JSON_CONFIG, "/config/layers/1/config/units", "4");
-        if (st == CORNU_OK) st = cn_document_set_variable(doc, cn_document_variable(doc, "layers/dense/vars/1"), &value);
+        if (st == CORNU_OK)
+            st = cn_document_set_variable(doc, cn_document_variable(doc, "layers/dense/vars/1"), &value);
         if (st == CORNU_OK) st = cn_document_save_memory(doc, nullptr, &data, &size);
         cn_alloc_fail_at(0, false);
         ASSERT_TRUE(st == CORNU_OK || st == CORNU_NO_MEMORY) << n << ": " << cornu_last_error();
@@ -402,7 +420,8 @@ TEST(Document, TheCorpusLoadsAndSavesWithoutLoss) {
             ASSERT_EQ(cn_document_read(d.doc, v, data.data()), CORNU_OK);
             cornu_tensor value = cornu_tensor_shaped(v->dtype, data.data(), v->ndim, v->dims);
             ASSERT_EQ(cn_document_set_variable(d.doc, v, &value), CORNU_OK) << cornu_last_error();
-            EXPECT_EQ(tree(member(unzip(saved(d.doc)), "model.weights.h5")), tree(member(before, "model.weights.h5"))) << entry.path();
+            EXPECT_EQ(tree(member(unzip(saved(d.doc)), "model.weights.h5")), tree(member(before, "model.weights.h5")))
+                << entry.path();
         }
         count++;
     }

@@ -25,9 +25,7 @@ inline std::string read(const std::string& path) {
     return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
-inline void write(const std::string& path, const std::string& bytes) {
-    std::ofstream(path, std::ios::binary) << bytes;
-}
+inline void write(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 // A folder that goes with the test.
 struct Folder {
@@ -102,8 +100,10 @@ inline std::string member(const Members& members, const std::string& name) {
 inline void describe(cn_h5* h5, const cn_h5_node* node, std::string& out) {
     out += std::string(node->is_dataset ? "data " : "group ") + node->path + "\n";
     for (const cn_h5_attribute* a = node->attributes; a; a = a->next) {
-        out += std::string("  @") + a->name + " " + std::to_string(a->array.dtype) + " x" + std::to_string(a->array.count);
-        for (int64_t i = 0; a->strings && i < a->array.count; i++) out += " '" + std::string(a->strings[i].data, a->strings[i].size) + "'";
+        out +=
+            std::string("  @") + a->name + " " + std::to_string(a->array.dtype) + " x" + std::to_string(a->array.count);
+        for (int64_t i = 0; a->strings && i < a->array.count; i++)
+            out += " '" + std::string(a->strings[i].data, a->strings[i].size) + "'";
         out += "\n";
     }
     if (node->is_dataset) {
@@ -130,7 +130,8 @@ inline std::string tree(const std::string& bytes) {
 
 // An archive with a config and the weights of a sample.
 inline std::string archive_of(const std::string& config) {
-    return zip({{"config.json", config}, {"model.weights.h5", member(unzip(read(sample("custom.keras"))), "model.weights.h5")}});
+    return zip({{"config.json", config},
+                {"model.weights.h5", member(unzip(read(sample("custom.keras"))), "model.weights.h5")}});
 }
 
 inline std::string corpora() {

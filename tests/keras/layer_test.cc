@@ -27,7 +27,10 @@ std::string weights(const std::vector<std::string>& paths) {
     void* bytes = nullptr;
     uint64_t size = 0;
     EXPECT_EQ(cn_h5_writer_open(nullptr, &writer), CORNU_OK);
-    cn_h5_fill fill = [](void*, uint64_t, void* dst, uint64_t n) { memset(dst, 0, n); return CORNU_OK; };
+    cn_h5_fill fill = [](void*, uint64_t, void* dst, uint64_t n) {
+        memset(dst, 0, n);
+        return CORNU_OK;
+    };
     for (const std::string& path : paths) {
         bool group = path.back() == '/';
         EXPECT_EQ(group ? cn_h5_writer_group(writer, path.substr(0, path.size() - 1).c_str())
@@ -41,7 +44,8 @@ std::string weights(const std::vector<std::string>& paths) {
     return out;
 }
 
-std::string model(const std::string& config, const std::vector<std::string>& paths, const std::string& version = "3.15.1") {
+std::string model(const std::string& config, const std::vector<std::string>& paths,
+                  const std::string& version = "3.15.1") {
     return files::zip({{"metadata.json", "{\"keras_version\": \"" + version + "\"}"},
                        {"config.json", config},
                        {"model.weights.h5", weights(paths)}});
@@ -51,8 +55,8 @@ std::string sequential(const std::vector<std::string>& classes) {
     std::string layers;
     int i = 0;
     for (const std::string& c : classes) {
-        layers += (i ? "," : "") + std::string(R"({"module":"keras.layers","class_name":")") + c + R"(","config":{"name":"l)" +
-                  std::to_string(i) + R"("}})";
+        layers += (i ? "," : "") + std::string(R"({"module":"keras.layers","class_name":")") + c +
+                  R"(","config":{"name":"l)" + std::to_string(i) + R"("}})";
         i++;
     }
     return R"({"module":"keras","class_name":"Sequential","config":{"name":"s","layers":[)" + layers + "]}}";
@@ -61,10 +65,18 @@ std::string sequential(const std::vector<std::string>& classes) {
 }  // namespace
 
 TEST(Layer, SnakeCaseIsKeras) {
-    const std::pair<const char*, const char*> cases[] = {
-        {"Conv2DTranspose", "conv2d_transpose"}, {"PReLU", "p_re_lu"}, {"LSTM", "lstm"}, {"GRUCell", "gru_cell"},
-        {"RMSNormalization", "rms_normalization"}, {"RMSprop", "rm_sprop"}, {"MultiHeadAttention", "multi_head_attention"},
-        {"Dense", "dense"}, {"AbCdEf", "ab_cd_ef"}, {"my layer!", "mylayer"}, {"X1Ab2C", "x1_ab2c"}, {"", ""}};
+    const std::pair<const char*, const char*> cases[] = {{"Conv2DTranspose", "conv2d_transpose"},
+                                                         {"PReLU", "p_re_lu"},
+                                                         {"LSTM", "lstm"},
+                                                         {"GRUCell", "gru_cell"},
+                                                         {"RMSNormalization", "rms_normalization"},
+                                                         {"RMSprop", "rm_sprop"},
+                                                         {"MultiHeadAttention", "multi_head_attention"},
+                                                         {"Dense", "dense"},
+                                                         {"AbCdEf", "ab_cd_ef"},
+                                                         {"my layer!", "mylayer"},
+                                                         {"X1Ab2C", "x1_ab2c"},
+                                                         {"", ""}};
     cn_arena arena = {};
     for (const auto& c : cases) EXPECT_STREQ(cn_snake_case(&arena, c.first), c.second);
     cn_arena_deinit(&arena);
@@ -127,7 +139,8 @@ TEST(Layer, SequentialDoesNotNumberItsInput) {
 
 TEST(Layer, TfKeras214HasAnotherContainer) {
     Document d(model(sequential({"Dense", "Dense"}),
-                     {"_layer_checkpoint_dependencies/dense/vars/0", "_layer_checkpoint_dependencies/dense_1/vars/0"}, "2.14.0"));
+                     {"_layer_checkpoint_dependencies/dense/vars/0", "_layer_checkpoint_dependencies/dense_1/vars/0"},
+                     "2.14.0"));
     EXPECT_STREQ(d.root()->layers[1]->path, "_layer_checkpoint_dependencies/dense_1");
     EXPECT_EQ(cn_layer_variable_count(d.doc, d.root()->layers[1]), 1);
 }
@@ -146,7 +159,8 @@ TEST(Layer, TfKeras213CountsLayersWithWeightsTwice) {
 }
 
 TEST(Layer, BackslashesOfWindowsAreReadAsSlashesAndSavedAsTheyWere) {
-    std::string bytes = model(sequential({"Dense", "Dense"}), {"layers\\dense/vars/0", "layers\\dense_1/vars/0", "vars/"}, "2.15.0");
+    std::string bytes =
+        model(sequential({"Dense", "Dense"}), {"layers\\dense/vars/0", "layers\\dense_1/vars/0", "vars/"}, "2.15.0");
     Document d(bytes);
     EXPECT_STREQ(d.root()->layers[1]->path, "layers/dense_1");
     const cn_variable* v = cn_layer_variable(d.doc, d.root()->layers[1], 0);
@@ -158,7 +172,8 @@ TEST(Layer, BackslashesOfWindowsAreReadAsSlashesAndSavedAsTheyWere) {
     void* data = nullptr;
     uint64_t size = 0;
     ASSERT_EQ(cn_document_save_memory(d.doc, nullptr, &data, &size), CORNU_OK) << cornu_last_error();
-    std::string tree = files::tree(files::member(files::unzip(std::string((const char*)data, size)), "model.weights.h5"));
+    std::string tree =
+        files::tree(files::member(files::unzip(std::string((const char*)data, size)), "model.weights.h5"));
     cn_free(data);
     EXPECT_NE(tree.find("group layers\\dense_1\n"), std::string::npos);
     EXPECT_EQ(tree.find("group layers\n"), std::string::npos);
@@ -170,7 +185,9 @@ TEST(Layer, OwnClassesStayPlain) {
         Document d(files::archive_of("{" + head + "," + graph));
         return d.root()->kind;
     };
-    EXPECT_EQ(kind(R"("module":"keras.src.models.functional","class_name":"Functional","registered_name":"Functional")"), CN_LAYER_FUNCTIONAL);
+    EXPECT_EQ(
+        kind(R"("module":"keras.src.models.functional","class_name":"Functional","registered_name":"Functional")"),
+        CN_LAYER_FUNCTIONAL);
     EXPECT_EQ(kind(R"("module":"keras","class_name":"Model")"), CN_LAYER_FUNCTIONAL);
     EXPECT_EQ(kind(R"("class_name":"Functional")"), CN_LAYER_FUNCTIONAL);
     EXPECT_EQ(kind(R"("module":null,"class_name":"Functional","registered_name":"mine>Functional")"), CN_LAYER_PLAIN);
