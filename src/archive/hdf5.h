@@ -92,6 +92,9 @@ cornu_status cn_h5_read_strings(const cn_h5* h5, const cn_h5_node* dataset, cn_a
 
 typedef struct cn_h5_writer cn_h5_writer;
 
+/* Most bytes of an attribute's elements: an object header message of old files cannot hold more. */
+#define CN_H5_WRITER_ATTRIBUTE_BYTES 64512
+
 /* Gives the elements of a dataset in pieces: copies size bytes at offset of its data (host byte order) to dst. Called in order,
  * before cn_h5_writer_dataset returns, and without the lock; its failure is returned. */
 typedef cornu_status (*cn_h5_fill)(void* user, uint64_t offset, void* dst, uint64_t size);

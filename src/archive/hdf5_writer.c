@@ -18,7 +18,7 @@
 #include "base/buf.h"
 #include "base/size.h"
 
-enum { PIECE_BYTES = 8 << 20, CORE_STEP = 1 << 20, ATTRIBUTE_MAX = 64512 };
+enum { PIECE_BYTES = 8 << 20, CORE_STEP = 1 << 20 };
 
 struct cn_h5_writer {
     hid_t file;  /* < 0: closed */
@@ -541,9 +541,9 @@ cornu_status cn_h5_writer_attribute(cn_h5_writer* w, const char* path, const cha
     if (item == 0 || (text && array->string_kind == CN_H5_NO_STRING) || array->ndim < 0 || array->ndim > CORNU_MAX_DIMS ||
         (!array->empty_space && (!cn_dims_count(array->dims, array->ndim, &count) || count != array->count)))
         return CN_FAIL(BAD_ARGUMENT, "%s: type or shape of attribute '%s' of '%s' is invalid", writer_name(w), name, path);
-    if (!cn_size_mul((uint64_t)array->count, item, &size) || size > ATTRIBUTE_MAX)
+    if (!cn_size_mul((uint64_t)array->count, item, &size) || size > CN_H5_WRITER_ATTRIBUTE_BYTES)
         return CN_FAIL(UNSUPPORTED, "%s: attribute '%s' of '%s' is larger than HDF5 allows (%d bytes)", writer_name(w),
-                       name, path, ATTRIBUTE_MAX);
+                       name, path, CN_H5_WRITER_ATTRIBUTE_BYTES);
     if (text && !array->empty_space) CN_TRY(pack_strings(w, name, array, data, &packed));
     enter(&q);
     st = make_attribute(w, path, name, array, packed ? packed : data);

@@ -168,10 +168,24 @@ static bool leaves_out(const cn_h5_node* node, const cornu_save_options* options
            strncmp(node->name, "optimizer", 9) == 0 && (node->name[9] == '\0' || node->name[9] == '\\');
 }
 
+/* Whether the writer can hold all that lies below a node. Depth: limited by the reader. */
+static bool can_rewrite(const cn_h5_node* node) {
+    if (node->is_dataset && (node->unsupported || node->array.dtype == CORNU_STRING || node->array.empty_space)) return false;
+    for (const cn_h5_attribute* a = node->attributes; a; a = a->next) {
+        if (a->array.dtype == 0 || a->array.element_bytes * (uint64_t)a->array.count > CN_H5_WRITER_ATTRIBUTE_BYTES) return false;
+    }
+    for (size_t i = 0; i < node->child_count; i++) {
+        if (!can_rewrite(node->children[i])) return false;
+    }
+    return true;
+}
+
+/* The weights are written anew, so that nothing of the old file's layout (free space, chunks, what it hides) is carried on. A file with something
+ * that the writer cannot hold is copied byte by byte instead, as long as nothing in it has changed. */
 static bool must_rewrite(const cn_document* doc, const cornu_save_options* options) {
     const cn_h5_node* root = cn_h5_root(doc->h5);
 
-    if (doc->variables_changed) return true;
+    if (doc->variables_changed || can_rewrite(root)) return true;
     for (size_t i = 0; i < root->child_count; i++) {
         if (leaves_out(root->children[i], options)) return true;
     }

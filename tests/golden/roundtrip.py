@@ -221,9 +221,8 @@ class Case:
 
         a, b = self.path("again-A.keras"), self.path("again-B.keras")
         archives.write_rezipped(self.members, a)
-        # A weights file in which nothing changed may be carried over as it is: its layout is not compared here.
         problem = (convert(tools, a, b) or archives.written_as_keras_writes(b) or
-                   archives.differences(self.members, archives.members(b), layout=False))
+                   archives.differences(self.members, archives.members(b)))
         if problem:
             return problem
         with open(a, "rb") as x, open(b, "rb") as y:

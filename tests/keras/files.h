@@ -128,6 +128,15 @@ inline std::string tree(const std::string& bytes) {
     return out;
 }
 
+// Members as they stand, but that of the weights as its tree: HDF5 is written anew, so its layout may differ.
+inline Members contents(Members members) {
+    for (auto& m : members) {
+        if (m.first == "model.weights.h5") m.second = tree(m.second);
+    }
+    return members;
+}
+inline Members contents(const std::string& bytes) { return contents(unzip(bytes)); }
+
 // An archive with a config and the weights of a sample.
 inline std::string archive_of(const std::string& config) {
     return zip({{"config.json", config},
