@@ -22,7 +22,7 @@ import time
 import xml.etree.ElementTree as xml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM_SECONDS = 900
+PROGRAM_SECONDS = 1800
 LONG_SECONDS = 4 * 3600
 
 

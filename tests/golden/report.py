@@ -40,6 +40,7 @@ def arguments(description):
     parser.add_argument("--only", default="*", help="run the cases whose name matches this pattern")
     parser.add_argument("--keep", metavar="DIR", help="write the files there and keep them")
     parser.add_argument("--cornu", help="the cornu program, instead of the one in the build directory")
+    parser.add_argument("--venv", help="the Python that runs this")
     return parser
 
 
