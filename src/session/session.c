@@ -103,7 +103,7 @@ static cornu_status learn_outputs(cornu_session* s) {
     if (st == CORNU_BAD_ARGUMENT && inner) return CORNU_OK; /* made-up sizes prove nothing */
     if (st == CORNU_BAD_ARGUMENT) st = CORNU_BAD_FILE;      /* the file's own shapes do not fit each other */
     if (st != CORNU_OK) return st;
-    st = probe(s, 3, s->types[0].ndim ? 71 : 71, &b);
+    st = probe(s, 3, 71, &b);
     if (st == CORNU_OK && a.graph.output_count == b.graph.output_count) st = set_outputs(s, &a, &b);
     else st = set_outputs(s, &a, &a);
     cn_program_deinit(&a);
@@ -139,6 +139,14 @@ static cornu_status copy_options(cornu_session* s, const cornu_session_options* 
     return CORNU_OK;
 }
 
+static cornu_status check_names(const cornu_session* s) {
+    for (int i = 0; i < s->lowering.n_outputs; i++) {
+        if (cn_layer_find(s->lowering.root, s->lowering.outputs[i])) continue;
+        return CN_FAIL(BAD_ARGUMENT, "output '%s' is asked for, but the model has no layer of that name", s->lowering.outputs[i]);
+    }
+    return CORNU_OK;
+}
+
 static cornu_status refuse_unknown(const cn_document* doc) {
     cn_buf text = {0};
     cornu_status st;
@@ -171,6 +179,7 @@ cornu_status cn_session_create(cornu_model* model, const cornu_session_options* 
     s->lowering.root = cn_document_root(model->document);
     CN_STEP(cn_lower_ports(model->document, NULL, &s->arena, &s->inputs, &s->input_count));
     CN_STEP(refuse_unknown(model->document));
+    CN_STEP(check_names(s));
     s->types = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->types);
     s->pointers = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->pointers);
     s->converted = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->converted);

@@ -89,6 +89,8 @@ static const ref_fn functions[CN_OP_COUNT] = {
     [CN_OP_random] = cn_ref_random,
 };
 
+bool cn_ref_has(cn_op op) { return (unsigned)op < CN_OP_COUNT && functions[op] != NULL; }
+
 cornu_status cn_ref_run(const cn_ref_step* step) {
     if (!functions[step->op]) return CN_FAIL(UNSUPPORTED, "op %s has no reference", cn_op_info_of(step->op)->name);
     return functions[step->op](step);

@@ -23,6 +23,8 @@ typedef struct cn_ref_step {
     uint64_t seed, counter; /* for random */
 } cn_ref_step;
 
+/* Whether an op has a reference function. */
+bool cn_ref_has(cn_op op);
 /* Runs one node. CORNU_BAD_ARGUMENT: an index out of range in a checked gather. Thread-safe. */
 cornu_status cn_ref_run(const cn_ref_step* step);
 /* Elements read from and written to memory of any dtype. */
