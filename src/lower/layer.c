@@ -9,7 +9,7 @@
 #include "lower/context.h"
 
 static const cn_layer_def* const tables[] = {
-    cn_layers_core,    cn_layers_convolution, cn_layers_pooling,        cn_layers_normalization, cn_layers_activation,
+    cn_layers_core,    cn_layers_convolution, cn_layers_convolution_depthwise, cn_layers_pooling, cn_layers_normalization, cn_layers_activation,
     cn_layers_merging, cn_layers_reshaping,   cn_layers_regularization, cn_layers_preprocessing,
 };
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
@@ -219,6 +219,32 @@ cornu_status cn_call_data_format(cn_call* call, bool* channels_first) {
     CN_TRY(cn_config_choice(call->layer, "data_format", "channels_last", "channels_last|channels_first", &choice));
     *channels_first = choice == 1;
     return CORNU_OK;
+}
+
+cornu_status cn_call_image(cn_call* call, int spatial, cn_id* x, bool* channels_first) {
+    const cn_type* type;
+
+    CN_TRY(cn_call_tensor(call, x));
+    if (channels_first) CN_TRY(cn_call_data_format(call, channels_first));
+    CN_TRY(cn_graph_status(call->g));
+    type = cn_call_type(call, *x);
+    if (type->ndim != spatial + 2) {
+        char text[256];
+        return CN_FAIL(BAD_ARGUMENT, "its input must have %d axes; it is %s", spatial + 2, cn_type_text(type, text));
+    }
+    for (int i = 1; i < type->ndim; i++) {
+        if (type->dims[i] > INT32_MAX) return CN_FAIL(BAD_ARGUMENT, "axis %d of its input is longer than %d", i, INT32_MAX);
+    }
+    return CORNU_OK;
+}
+
+void cn_same_padding(int64_t n, int64_t window, int64_t stride, int64_t dilation, int64_t* low, int64_t* high) {
+    int64_t out = (n + stride - 1) / stride;
+    int64_t total = (out - 1) * stride + (window - 1) * dilation + 1 - n;
+
+    if (total < 0) total = 0;
+    *low = total / 2;
+    *high = total - total / 2;
 }
 
 /* ---- the call ---- */

@@ -79,6 +79,7 @@ typedef struct cn_layer_def {
 /* The tables, one a family file, each ended by a row without name. */
 extern const cn_layer_def cn_layers_core[];
 extern const cn_layer_def cn_layers_convolution[];
+extern const cn_layer_def cn_layers_convolution_depthwise[];
 extern const cn_layer_def cn_layers_pooling[];
 extern const cn_layer_def cn_layers_normalization[];
 extern const cn_layer_def cn_layers_activation[];
@@ -146,6 +147,11 @@ cn_id cn_to_channels_first(cn_graph* g, cn_id x);
 cornu_status cn_call_axis(cn_call* call, const char* key, int64_t axis, int ndim, int* out);
 /* Reads data_format: null or absent is channels_last. */
 cornu_status cn_call_data_format(cn_call* call, bool* channels_first);
+/* The one input of a layer over images of 1 to 3 dimensions, as it came: CORNU_BAD_ARGUMENT unless it has spatial + 2 axes. Reads
+ * data_format too, unless channels_first is NULL. Dimensions are small enough to be multiplied by an int32. */
+cornu_status cn_call_image(cn_call* call, int spatial, cn_id* x, bool* channels_first);
+/* Cells that padding "same" adds before and after n cells: TensorFlow's rule, the odd one at the end. */
+void cn_same_padding(int64_t n, int64_t window, int64_t stride, int64_t dilation, int64_t* low, int64_t* high);
 
 #ifdef __cplusplus
 }
