@@ -67,6 +67,12 @@ static cn_id append(cn_graph* g, cn_op op, const cn_id* inputs, int input_count,
     if (!node->inputs) return cn_graph_failed(g, CN_NO_MEMORY((size_t)input_count * sizeof *node->inputs));
     if (input_count) memcpy(node->inputs, inputs, (size_t)input_count * sizeof *inputs);
     if (attr) node->attr = *attr;
+    if (op == CN_OP_fused) {
+        cn_fused_op* ops = cn_arena_array(&g->arena, (size_t)attr->fused.count, sizeof *ops);
+        if (!ops) return cn_graph_failed(g, CN_NO_MEMORY((size_t)attr->fused.count * sizeof *ops));
+        memcpy(ops, attr->fused.ops, (size_t)attr->fused.count * sizeof *ops);
+        node->attr.fused.ops = ops;
+    }
     node->output = g->count;
     node->label = g->label;
     g->types[g->count] = *type;

@@ -62,6 +62,7 @@ typedef enum cn_attr_kind {
     CN_ATTR_pool,
     CN_ATTR_resize,
     CN_ATTR_norm,
+    CN_ATTR_fused,
     CN_ATTR_random
 } cn_attr_kind;
 
@@ -166,6 +167,18 @@ typedef struct cn_random_attr {
     cornu_dtype dtype;
 } cn_random_attr;
 
+/* A program of elementwise functions. Its values are the node's inputs and then one an op; the last is the result. */
+#define CN_FUSED_OPS 24
+#define CN_FUSED_INPUTS 6
+typedef struct cn_fused_op {
+    cn_act act;
+    int arg[2]; /* numbers of values made before; arg[1] is 0 for functions of one input */
+} cn_fused_op;
+typedef struct cn_fused_attr {
+    int count;
+    const cn_fused_op* ops; /* owned by the graph */
+} cn_fused_attr;
+
 typedef union cn_attr {
     cn_port_attr port;
     cn_constant_attr constant;
@@ -187,6 +200,7 @@ typedef union cn_attr {
     cn_pool_attr pool;
     cn_resize_attr resize;
     cn_norm_attr norm;
+    cn_fused_attr fused;
     cn_random_attr random;
 } cn_attr;
 

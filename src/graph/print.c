@@ -46,6 +46,19 @@ static void print_act(cn_buf* out, const char* key, const cn_act* act) {
     if (act->p != 0 || act->q != 0 || act->r != 0) cn_buf_format(out, "(%.9g,%.9g,%.9g)", act->p, act->q, act->r);
 }
 
+/* ops=[mul(0,1) relu(2)]: operands are numbers of the program's values. */
+static void print_fused(const cn_fused_attr* a, cn_buf* out) {
+    cn_buf_text(out, " ops=[");
+    for (int i = 0; i < a->count; i++) {
+        const cn_act* act = &a->ops[i].act;
+        cn_buf_format(out, "%s%s(%d", i ? " " : "", cn_ew_info_of(act->fn)->name, a->ops[i].arg[0]);
+        if (cn_ew_info_of(act->fn)->arity > 1) cn_buf_format(out, ",%d", a->ops[i].arg[1]);
+        if (act->p != 0 || act->q != 0 || act->r != 0) cn_buf_format(out, ";%.9g,%.9g,%.9g", act->p, act->q, act->r);
+        cn_buf_text(out, ")");
+    }
+    cn_buf_text(out, "]");
+}
+
 static void print_conv(cn_buf* out, const cn_conv_attr* a) {
     print_ints(out, "strides", a->strides, a->spatial);
     print_ints(out, "dilation", a->dilation, a->spatial);
@@ -133,6 +146,7 @@ static void print_attr(const cn_graph* g, const cn_node* node, cn_buf* out) {
             if (node->op == CN_OP_group_norm) cn_buf_format(out, " groups=%" PRId64, a->norm.groups);
             if (a->norm.no_center) cn_buf_text(out, " no_center");
             break;
+        case CN_ATTR_fused: print_fused(&a->fused, out); break;
         case CN_ATTR_random: cn_buf_format(out, " %s stream=%u", a->random.normal ? "normal" : "uniform", a->random.stream); break;
     }
 }

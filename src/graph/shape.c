@@ -362,6 +362,25 @@ static cornu_status infer_cast(const infer* f, cn_type* out) {
     return (out->dtype == CORNU_STRING) != (f->in[0]->dtype == CORNU_STRING) ? bad(f, "strings cannot be cast") : CORNU_OK;
 }
 
+static cornu_status infer_fused(const infer* f, cn_type* out) {
+    const cn_fused_attr* a = &f->attr->fused;
+
+    *out = *f->in[0];
+    if (a->count < 1 || a->count > CN_FUSED_OPS || !cn_dtype_is_float(out->dtype)) return bad(f, "it needs a program, and floats");
+    for (int i = 1; i < f->n; i++) {
+        if (!f->in[i] || f->in[i]->dtype != out->dtype) return bad(f, "the inputs differ in dtype");
+        CN_TRY(cn_broadcast_dims(out, f->in[i], out));
+    }
+    for (int i = 0; i < a->count; i++) {
+        const cn_ew_info* info = cn_ew_info_of(a->ops[i].act.fn);
+        if (!info || info->arity > 2 || info->bool_result || !strchr(info->domains, 'F')) return bad(f, "a function that cannot be fused");
+        for (int k = 0; k < 2; k++) {
+            if (a->ops[i].arg[k] < 0 || a->ops[i].arg[k] >= f->n + i) return bad(f, "an operand that is not made yet");
+        }
+    }
+    return CORNU_OK;
+}
+
 cornu_status cn_infer(cn_op op, const cn_attr* attr, const cn_type* const* in, int n, cn_type* out) {
     const infer f = {op, attr, in, n};
     const cn_op_info* info = cn_op_info_of(op);
@@ -392,6 +411,7 @@ cornu_status cn_infer(cn_op op, const cn_attr* attr, const cn_type* const* in, i
         case CN_OP_layer_norm:
         case CN_OP_rms_norm:
         case CN_OP_group_norm: return infer_norm(&f, out);
+        case CN_OP_fused: return infer_fused(&f, out);
         case CN_OP_iota:
         case CN_OP_random: return infer_source(&f, out);
         case CN_OP_input:

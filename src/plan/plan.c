@@ -73,12 +73,14 @@ static void find_last_uses(planner* p) {
     for (int i = 0; i < p->g->output_count; i++) p->last_use[p->g->outputs[i]] = p->plan->step_count;
 }
 
-/* Whether node may write over input k: same size and shape, so that element i is read before it is written. */
+/* Whether node may write over input k: same size and shape, so that element i is read before it is written. Of a matmul or conv that is
+ * its residual. */
 static bool may_overwrite(const planner* p, const cn_node* node, int k, int step) {
     const cn_type *in, *out = &p->g->types[node->output];
     cn_id v = node->inputs[k];
 
-    if (node->op != CN_OP_ew || v == CN_NONE || p->owner[v] < 0) return false;
+    if (v == CN_NONE || p->owner[v] < 0) return false;
+    if (node->op != CN_OP_ew && node->op != CN_OP_fused && !((node->op == CN_OP_matmul || node->op == CN_OP_conv) && k == 3)) return false;
     in = &p->g->types[v];
     if (in->ndim != out->ndim || memcmp(in->dims, out->dims, sizeof in->dims) != 0) return false;
     if (cornu_dtype_size(in->dtype) != cornu_dtype_size(out->dtype)) return false;

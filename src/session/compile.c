@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "pass/pass.h"
+
 static const void* constant_data(cn_weights* weights, int i) {
     return cn_store_data(((cn_compiled*)weights)->entries[i]);
 }
@@ -41,6 +43,10 @@ cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_
     memcpy(c->inputs, inputs, (size_t)count * sizeof *inputs);
     CN_STEP(cn_lower_model(doc, options, inputs, count, &c->program));
     CN_STEP(cn_graph_verify(&c->program.graph));
+    if (backend->runs_passes) {
+        CN_STEP(cn_pass_run(&c->program.graph, NULL));
+        CN_STEP(cn_graph_verify(&c->program.graph));
+    }
     CN_STEP(cn_plan_create(&c->program.graph, backend->alignment, &c->plan));
     if (store) {
         CN_STEP(get_constants(c));

@@ -222,4 +222,25 @@ cornu_status cn_ref_ew(const cn_ref_step* s) {
     return CORNU_OK;
 }
 
+cornu_status cn_ref_fused(const cn_ref_step* s) {
+    const cn_fused_attr* a = &s->attr->fused;
+    int64_t count = cn_type_count(s->type), at[CN_FUSED_INPUTS] = {0};
+    int64_t strides[CN_FUSED_INPUTS][CORNU_MAX_DIMS], index[CORNU_MAX_DIMS] = {0};
+    double v[CN_FUSED_INPUTS + CN_FUSED_OPS];
+
+    for (int k = 0; k < s->n; k++) broadcast_strides(s->types[k], s->type, strides[k]);
+    for (int64_t i = 0; i < count; i++) {
+        for (int k = 0; k < s->n; k++) v[k] = cn_ref_load(s->types[k]->dtype, s->in[k], at[k]);
+        for (int k = 0; k < a->count; k++) v[s->n + k] = ew_float(&a->ops[k].act, v[a->ops[k].arg[0]], v[a->ops[k].arg[1]], 0);
+        cn_ref_store(s->type->dtype, s->out, i, v[s->n + a->count - 1]);
+        for (int d = s->type->ndim - 1; d >= 0; d--) {
+            for (int k = 0; k < s->n; k++) at[k] += strides[k][d];
+            if (++index[d] < s->type->dims[d]) break;
+            for (int k = 0; k < s->n; k++) at[k] -= strides[k][d] * s->type->dims[d];
+            index[d] = 0;
+        }
+    }
+    return CORNU_OK;
+}
+
 double cn_ref_act(const cn_act* act, double x) { return act->fn == CN_EW_copy ? x : ew_float(act, x, 0, 0); }

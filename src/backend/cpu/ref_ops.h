@@ -26,6 +26,7 @@ cornu_status cn_ref_softmax(const cn_ref_step* s);
 cornu_status cn_ref_batch_norm(const cn_ref_step* s);
 cornu_status cn_ref_axes_norm(const cn_ref_step* s);
 cornu_status cn_ref_group_norm(const cn_ref_step* s);
+cornu_status cn_ref_fused(const cn_ref_step* s);
 cornu_status cn_ref_random(const cn_ref_step* s);
 
 /* One value through an activation, in double. */
