@@ -93,14 +93,35 @@ def copy_weights(source, target):
             layer.finalize_state()
 
 
+class plain_add:
+    """Keras 3.15 on TensorFlow turns an addition that looks like one of a bias into bias_add, and takes the last axis for the
+    channels when it has as many elements: a channels_first convolution whose output is as wide as it has filters gets its
+    bias along the width. Its other backends add, and so does this."""
+
+    def __enter__(self):
+        self.module = keras.src.backend.numpy
+        self.original = self.module.add
+        self.module.add = self.add
+
+    def __exit__(self, *_):
+        self.module.add = self.original
+
+    def add(self, a, b):
+        if getattr(a, "dtype", 0) != getattr(b, "dtype", 1):
+            return self.original(a, b)
+        return tf.add(tf.convert_to_tensor(a), tf.convert_to_tensor(b))
+
+
 def call(model, inputs):
     """Flat outputs. What TensorFlow has no CPU kernel for is tried through XLA, which has one algorithm for every case."""
     tensors = keras.tree.map_structure(tf.convert_to_tensor, inputs)
     try:
-        outputs = model(tensors, training=False)
+        with plain_add():
+            outputs = model(tensors, training=False)
     except (tf.errors.OpError, ValueError, NotImplementedError) as error:
         try:
-            outputs = tf.function(lambda x: model(x, training=False), jit_compile=True)(tensors)
+            with plain_add():
+                outputs = tf.function(lambda x: model(x, training=False), jit_compile=True)(tensors)
         except Exception:
             kind = Illegal if isinstance(error, ValueError) else NoOracle
             raise kind(f"{type(error).__name__}: {error}") from None
