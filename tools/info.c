@@ -66,7 +66,7 @@ static void gather(info_report* report) {
     report->layer_count = cornu_model_layer_count(report->model);
     if (report->layer_count <= 0) {
         report->layer_count = 0;
-        report->refusal = cli_format("the file holds no architecture; --config ARCH.json gives one");
+        report->refusal = cli_format("the file holds no layers");
         return;
     }
     options.device = report->args->device;

@@ -28,7 +28,9 @@ static void print_head(const info_report* report) {
     }
     print_field("Keras version:", info->keras_version);
     print_field("Saved:", info->date_saved);
-    print_field("Class:", info->class_name);
+    print_field("Class:", info->class_name != NULL
+                              ? info->class_name
+                              : "none, the file holds no architecture; --config ARCH.json gives one");
     print_field("Compiled:", report->compiled ? "yes" : "no");
     print_field("Optimizer:", info->optimizer);
     print_field("Loss:", report->loss);
@@ -136,7 +138,10 @@ static void print_ability(const info_report* report) {
     for (int64_t i = 0; i < report->layer_count; i++) {
         const cornu_layer_info row = cli_layer_row(report, i);
         if (row.missing == NULL) continue;
-        char* line = cli_format("  %s (%s): %s", row.name, row.class_name, row.missing);
+        /* The library's sentence mostly names the layer itself. */
+        char* line = strncmp(row.missing, "layer '", 7) == 0
+                         ? cli_format("  %s", row.missing)
+                         : cli_format("  layer '%s' (%s): %s", row.name, row.class_name, row.missing);
         char* clean = cli_clean_text(line, 0);
         if (named++ == 0) puts("Cannot run here:");
         puts(clean);

@@ -1,0 +1,41 @@
+# Completion of the command line `cornu` in bash.
+_cornu() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-}
+    local commands="predict info convert layers help" options=""
+    # bash splits --name=value into three words.
+    [[ $current == "=" ]] && current=""
+    [[ $previous == "=" ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")
+        return
+    fi
+    case $command in
+        predict)
+            options="--input --output --device --batch --precision --threads --outputs --training --seed --config
+                --overwrite --json --help"
+            ;;
+        info) options="--json --variables --config --config-json --graph --batch --device --help" ;;
+        convert) options="--to --no-safe-mode --no-optimizer --config --overwrite --json --help" ;;
+        layers) options="--json --help" ;;
+        help)
+            mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
+            return
+            ;;
+    esac
+    case $previous in
+        --device) mapfile -t COMPREPLY < <(compgen -W "auto cpu cuda" -- "$current") ;;
+        --precision) mapfile -t COMPREPLY < <(compgen -W "strict default tf32 bf16 fp16" -- "$current") ;;
+        --to) mapfile -t COMPREPLY < <(compgen -W "keras keras-dir weights.h5" -- "$current") ;;
+        --batch | --threads | --seed | --outputs) ;;
+        *)
+            if [[ $current == -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+            else
+                compopt -o filenames 2>/dev/null
+                mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            fi
+            ;;
+    esac
+}
+complete -F _cornu cornu
