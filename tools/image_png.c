@@ -1,4 +1,4 @@
-/* PNG through libpng. Values are taken as they stand: no gamma, 16 bits become their high 8. */
+/* PNG through libpng. Values are taken as they stand: no gamma, 16 bits of colour become their high 8. */
 #include <stdlib.h>
 
 #include "cli.h"
@@ -34,6 +34,10 @@ static void ignore_warning(png_structp png, png_const_charp message) {
 /* Everything becomes 8 bits of gray or RGB, with alpha where the file has it or names a transparent colour. */
 static void set_transforms(reading* r) {
     const int color_type = png_get_color_type(r->png, r->info);
+    /* PIL cuts these off at 255, or with one channel hands out values up to 65535: neither is what a user expects. */
+    if (color_type == PNG_COLOR_TYPE_GRAY && png_get_bit_depth(r->png, r->info) == 16) {
+        png_error(r->png, "it has 16 bits of gray; 8 bits are allowed, or a .npy with the values wanted");
+    }
     if (png_get_bit_depth(r->png, r->info) == 16) png_set_strip_16(r->png);
     if (color_type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(r->png);
     if (color_type == PNG_COLOR_TYPE_GRAY) png_set_expand_gray_1_2_4_to_8(r->png);

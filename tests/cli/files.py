@@ -70,10 +70,10 @@ def passing(*shape):
 
 
 def crossing():
-    """Of a model with two inputs, alpha and beta, and two outputs: beta as it is, and the positive part of alpha."""
+    """Of a model with two inputs, alpha and beta, and two outputs: the positive parts of beta and of alpha."""
     layers = []
     for name, source, config in (("alpha", None, {"batch_shape": [None, 2]}), ("beta", None, {"batch_shape": [None, 2]}),
-                                 ("same", "beta", {"activation": "linear"}), ("positive", "alpha", {"activation": "relu"})):
+                                 ("same", "beta", {"activation": "relu"}), ("positive", "alpha", {"activation": "relu"})):
         nodes = [{"args": [{"class_name": "__keras_tensor__", "config": {
             "shape": [None, 2], "dtype": "float32", "keras_history": [source, 0, 0]}}], "kwargs": {}}] if source else []
         entry = layer("Activation" if source else "InputLayer", name, **config)

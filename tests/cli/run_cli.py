@@ -246,9 +246,9 @@ def picture_channels_are_converted(place):
 
 
 @test
-def picture_that_is_damaged(place):
+def picture_that_is_refused(place):
     for name, data in (("cut.png", files.png(4, 4, 0, [bytes(4)] * 4)[:-30]), ("no.png", b"hello"), ("no.jpg", b"\xff\xd8\xff"),
-                       ("big.png", files.png(65536, 65536, 0, [b""]))):
+                       ("deep.png", files.png(1, 1, 0, [b"\1\2"], depth=16)), ("big.png", files.png(65536, 65536, 0, [b""]))):
         (place / name).write_bytes(data)
         says(place.run("predict", place.rgb, "-i", name, code=2)[1], name)
 
