@@ -276,7 +276,8 @@ static cornu_status infer_conv_transpose(const infer* f, cn_type* out) {
             return bad(f, "too large");
         }
         full -= a->pad_lo[i] + a->pad_hi[i];
-        out->dims[i + 1] = n > 0 && full > 0 ? full : 0;
+        if (n > 0 && full < 1) return bad(f, "nothing is left of the result");
+        out->dims[i + 1] = full > 0 ? full : 0;
     }
     if (f->n > 2 && f->in[2] && cn_type_count(f->in[2]) != k->dims[s]) return bad(f, "the bias has another length");
     return CORNU_OK;
