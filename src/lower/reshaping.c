@@ -170,6 +170,17 @@ static cn_id repeat_cells(cn_call* c, cn_id x, int first, int spatial, const int
     return cn_graph_reshape(c->g, x, type.ndim, type.dims);
 }
 
+/* [N, H, W, C] to other sizes. Integers are computed in float32, then rounded to even and saturated, as keras.ops.image.resize does. */
+static cn_id resize(cn_call* c, cn_id x, const cn_attr* attr) {
+    cornu_dtype dtype = cn_call_type(c, x)->dtype;
+
+    if (cn_dtype_is_float(dtype)) return cn_graph_add(c->g, CN_OP_resize, &x, 1, attr);
+    x = cn_graph_cast(c->g, x, CORNU_FLOAT32);
+    x = cn_graph_add(c->g, CN_OP_resize, &x, 1, attr);
+    if (cn_dtype_is_int(dtype)) x = cn_graph_ew1(c->g, CN_EW_round, x);
+    return cn_graph_cast(c->g, x, dtype);
+}
+
 /* Interpolations of keras.ops.image.resize. "area" over whole multiples of the size repeats cells as "nearest" does. */
 static cornu_status lower_upsampling(cn_call* c, int spatial) {
     static const cn_resize_kind kinds[] = {CN_RESIZE_NEAREST,  CN_RESIZE_BILINEAR, CN_RESIZE_BICUBIC,
@@ -186,12 +197,11 @@ static cornu_status lower_upsampling(cn_call* c, int spatial) {
     if (kinds[choice] == CN_RESIZE_NEAREST) return cn_call_return(c, repeat_cells(c, x, channels_first ? 2 : 1, spatial, times));
     if (channels_first) x = cn_to_channels_last(c->g, x);
     CN_TRY(cn_graph_status(c->g));
-    if (!cn_dtype_is_float(cn_call_type(c, x)->dtype)) x = cn_graph_cast(c->g, x, CORNU_FLOAT32);
     memset(&attr, 0, sizeof attr);
     attr.resize.kind = kinds[choice];
     attr.resize.height = cn_call_type(c, x)->dims[1] * times[0];
     attr.resize.width = cn_call_type(c, x)->dims[2] * times[1];
-    x = cn_graph_add(c->g, CN_OP_resize, &x, 1, &attr);
+    x = resize(c, x, &attr);
     if (channels_first) x = cn_to_channels_first(c->g, x);
     return cn_call_return(c, x);
 }
