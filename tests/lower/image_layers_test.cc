@@ -32,6 +32,38 @@ std::string shape_of(const std::string& class_name, const std::string& config, c
     return text;
 }
 
+// What the model of a config makes of inputs; empty, with a failed test, if it does not run.
+std::vector<float> run(const std::string& config, const std::vector<cornu_tensor>& in) {
+    const std::string bytes = files::archive_of(config);
+    cornu_session_options options = CORNU_SESSION_OPTIONS_INIT;
+    cornu_model* model = nullptr;
+    cornu_session* session = nullptr;
+    cornu_tensor out;
+    std::vector<float> values;
+
+    memset(&out, 0, sizeof out);
+    options.device = "reference";
+    EXPECT_EQ(cornu_model_load_memory(bytes.data(), bytes.size(), nullptr, &model), CORNU_OK) << cornu_last_error();
+    EXPECT_EQ(cornu_session_create(model, &options, &session), CORNU_OK) << cornu_last_error();
+    EXPECT_EQ(cornu_session_run(session, in.data(), (int)in.size(), &out, 1), CORNU_OK) << cornu_last_error();
+    for (int64_t i = 0; out.data && i < cornu_tensor_count(&out); i++) {
+        values.push_back(out.dtype == CORNU_INT32 ? (float)((const int32_t*)out.data)[i] : ((const float*)out.data)[i]);
+    }
+    cornu_tensor_release(&out);
+    cornu_session_destroy(session);
+    cornu_model_destroy(model);
+    return values;
+}
+
+// An InputLayer, and an argument of a call that is its tensor.
+std::string input(const std::string& name, const std::string& dtype, const std::string& shape, bool functional) {
+    return R"({"module":"keras.layers","class_name":"InputLayer","name":")" + name + R"(","config":{"name":")" + name + R"(","batch_shape":)" + shape +
+           R"(,"dtype":")" + dtype + "\"}" + (functional ? R"(,"inbound_nodes":[])" : "") + "}";
+}
+std::string argument(const std::string& name) {
+    return R"({"class_name":"__keras_tensor__","config":{"shape":[null],"dtype":"float32","keras_history":[")" + name + R"(",0,0]}})";
+}
+
 bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
@@ -84,4 +116,25 @@ TEST(ImageLayers, Upsampling) {
     EXPECT_EQ(shape_of("UpSampling3D", R"("size":[1,2,3])", {0, 4, 4, 4, 2}), "0,4,8,12,2");
     EXPECT_TRUE(has(shape_of("UpSampling2D", R"("interpolation":"cubic")", {1, 4, 4, 2}), "interpolation"));
     EXPECT_TRUE(has(shape_of("UpSampling3D", R"("size":2147483647)", {1, 100000, 100000, 1, 1}), "'it'"));
+}
+
+TEST(ImageLayers, ResizedIntegersAreRoundedToEven) {
+    int32_t x[] = {0, 10};
+    const std::string layers = input("x", "int32", "[null,1,2,1]", false) +
+        R"(,{"module":"keras.layers","class_name":"UpSampling2D","config":{"name":"up","size":[1,2],"interpolation":"bilinear"}})";
+    EXPECT_EQ(run(R"({"module":"keras","class_name":"Sequential","config":{"name":"s","layers":[)" + layers + "]}}",
+                  {cornu_tensor_of(CORNU_INT32, x, 4, 1, 1, 2, 1)}),
+              (std::vector<float>{0, 2, 8, 10}));
+}
+
+TEST(ImageLayers, MeanOverTheStepsThatAMaskLeaves) {
+    float x[] = {1, 10, 2, 20, 6, 60};
+    uint8_t mask[] = {1, 0, 1};
+    const std::string layers = input("x", "float32", "[null,3,2]", true) + "," + input("m", "bool", "[null,3]", true) +
+        R"(,{"module":"keras.layers","class_name":"GlobalAveragePooling1D","name":"mean","config":{"name":"mean"},"inbound_nodes":[{"args":[)" +
+        argument("x") + R"(],"kwargs":{"mask":)" + argument("m") + "}}]}";
+    const std::string config = R"({"module":"keras.src.models.functional","class_name":"Functional","config":{"name":"f","layers":[)" + layers +
+        R"(],"input_layers":[["x",0,0],["m",0,0]],"output_layers":["mean",0,0]}})";
+    EXPECT_EQ(run(config, {cornu_tensor_of(CORNU_FLOAT32, x, 3, 1, 3, 2), cornu_tensor_of(CORNU_BOOL, mask, 2, 1, 3)}),
+              (std::vector<float>{3.5f, 35}));
 }
