@@ -14,6 +14,9 @@ static const cn_layer_def* const tables[] = {
 };
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 
+/* Layer classes of keras.applications, which Keras does not export and names by their module. */
+static const cn_layer_def* const application_tables[] = {cn_layers_applications};
+
 static const cn_layer_def* const op_tables[] = {cn_ops_numpy};
 #define OP_TABLE_COUNT (sizeof op_tables / sizeof op_tables[0])
 
@@ -31,9 +34,10 @@ const cn_layer_def* cn_layer_def_of(const char* class_name) { return find_row(ta
 const cn_layer_def* cn_op_def_of(const char* class_name) { return find_row(op_tables, OP_TABLE_COUNT, class_name); }
 
 bool cn_lower_support(int index, const char** kind, const char** name, const char** limits) {
-    for (size_t t = 0; t < TABLE_COUNT + OP_TABLE_COUNT; t++) {
-        bool is_op = t >= TABLE_COUNT;
-        for (const cn_layer_def* row = is_op ? op_tables[t - TABLE_COUNT] : tables[t]; row->name; row++) {
+    for (size_t t = 0; t < TABLE_COUNT + 1 + OP_TABLE_COUNT; t++) {
+        bool is_op = t > TABLE_COUNT;
+        const cn_layer_def* row = is_op ? op_tables[t - TABLE_COUNT - 1] : t == TABLE_COUNT ? cn_layers_applications : tables[t];
+        for (; row->name; row++) {
             if (index-- > 0) continue;
             *kind = is_op ? "op" : "layer";
             *name = row->name;
@@ -98,6 +102,15 @@ cornu_status cn_call_values(cn_call* call, int least, cn_value** out, int* count
     }
     *count = arg->count;
     return CORNU_OK;
+}
+
+cn_id cn_call_mask(cn_call* call, int position) {
+    const cn_arg* arg = cn_call_arg(call, position, "mask");
+
+    if (arg->kind == CN_ARG_TENSOR) return arg->value.tensor;
+    arg = cn_call_arg(call, 0, "inputs");
+    if (arg->kind == CN_ARG_LIST && arg->count == 1) arg = &arg->items[0];
+    return arg->kind == CN_ARG_TENSOR ? arg->value.mask : CN_NONE;
 }
 
 cornu_status cn_call_return_masked(cn_call* call, cn_id tensor, cn_id mask) {
@@ -178,10 +191,15 @@ cornu_status cn_lower_weight(cn_call* call, const cn_layer* layer, int i, int nd
     return cn_graph_status(call->g);
 }
 
-cornu_status cn_call_weight(cn_call* call, int i, int ndim, const int64_t* dims, cn_id* out) {
+/* A float64 layer that JAX stored as float32 keeps its stored precision; Keras casts to the variable dtype first. */
+cornu_status cn_call_stored(cn_call* call, int i, int ndim, const int64_t* dims, cn_id* out) {
     CN_TRY(cn_lower_weight(call, call->layer, i, ndim, dims, out));
-    /* A float64 layer that JAX stored as float32 keeps its stored precision; Keras casts to the variable dtype first. */
     if (cn_dtype_is_float(cn_call_type(call, *out)->dtype)) *out = cn_graph_cast(call->g, *out, call->variable);
+    return cn_graph_status(call->g);
+}
+
+cornu_status cn_call_weight(cn_call* call, int i, int ndim, const int64_t* dims, cn_id* out) {
+    CN_TRY(cn_call_stored(call, i, ndim, dims, out));
     *out = cn_graph_cast(call->g, *out, call->compute);
     return cn_graph_status(call->g);
 }
@@ -290,19 +308,34 @@ static cornu_status call_op(cn_lower* cx, const cn_layer* op, const cn_arg* args
     return CORNU_OK;
 }
 
+static bool begins(const char* text, const char* begin) { return strncmp(text, begin, strlen(begin)) == 0; }
+
+/* The row of a layer's class. A class of a user's own module is none of Keras's, whatever its name; files of Keras 1 and 2 name no
+ * module. */
+static cornu_status resolve(const cn_layer* layer, const cn_layer_def** out) {
+    const char* module = layer->module;
+    bool builtin = !*module || strcmp(module, "keras") == 0 || begins(module, "keras.") || begins(module, "tf_keras") ||
+                   begins(module, "tensorflow.");
+
+    *out = NULL;
+    if (begins(module, "keras.src.applications.")) *out = find_row(application_tables, 1, layer->class_name);
+    else if (!builtin) return CN_FAIL(UNSUPPORTED, "custom class %s of module %s is not known here", layer->class_name, module);
+    else if (*layer->registered_name && strcmp(layer->registered_name, layer->class_name) != 0)
+        return CN_FAIL(UNSUPPORTED, "custom class %s is not known here", layer->registered_name);
+    else *out = cn_layer_def_of(layer->class_name);
+    return *out ? CORNU_OK : CN_FAIL(UNSUPPORTED, "class %s is not known here", layer->class_name);
+}
+
 /* The training argument: a stored one is ignored in favour of the run's (keras-format 4.6). */
 static cornu_status call_plain(cn_lower* cx, const cn_layer* layer, const cn_arg* args, int arg_count,
                                const cn_arg* kwargs, cn_arg* out) {
-    const cn_layer_def* def = cn_layer_def_of(layer->class_name);
+    const cn_layer_def* def;
     cn_call call = {.cx = cx, .doc = cx->doc, .g = cx->g, .layer = layer, .training = cx->options->training, .args = args,
                     .arg_count = arg_count, .kwargs = kwargs};
     cn_arg* cast_args;
     cn_arg cast_kwargs;
 
-    if (!def) return CN_FAIL(UNSUPPORTED, "class %s is not known here", layer->class_name);
-    if (layer->registered_name[0] && strcmp(layer->registered_name, layer->class_name) != 0) {
-        return CN_FAIL(UNSUPPORTED, "custom class %s is not known here", layer->registered_name);
-    }
+    CN_TRY(resolve(layer, &def));
     CN_TRY(cn_config_dtype(layer, &call.compute, &call.variable));
     if (!def->no_autocast) {
         cast_args = cn_call_alloc(&call, (size_t)arg_count * sizeof *cast_args);

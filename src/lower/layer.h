@@ -87,10 +87,15 @@ extern const cn_layer_def cn_layers_merging[];
 extern const cn_layer_def cn_layers_reshaping[];
 extern const cn_layer_def cn_layers_regularization[];
 extern const cn_layer_def cn_layers_preprocessing[];
+/* Layers that keras.applications defines for itself: found only under its modules. */
+extern const cn_layer_def cn_layers_applications[];
 
 /* The operations that a Functional records (keras.ops and operators on tensors), by class name; rows as those of layers, one table a
  * file of keras/src/ops. Inputs come as they are: args and kwargs of the call, attributes in the layer's config. */
 extern const cn_layer_def cn_ops_numpy[];
+
+/* A row of core that has a file of its own. */
+cornu_status cn_lower_einsum_dense(cn_call* call);
 
 /* The row of a class, NULL if there is none. */
 const cn_layer_def* cn_layer_def_of(const char* class_name);
@@ -106,6 +111,9 @@ cornu_status cn_call_values(cn_call* call, int least, cn_value** out, int* count
 /* Positional argument `position` or keyword `name`, a NONE if neither was given. */
 const cn_arg* cn_call_arg(const cn_call* call, int position, const char* name);
 const cn_type* cn_call_type(const cn_call* call, cn_id v);
+/* What a layer's mask parameter receives: argument `position` or keyword "mask", else the mask that the first input carries, else
+ * CN_NONE. */
+cn_id cn_call_mask(cn_call* call, int position);
 /* Memory that lives as long as the lowering, zeroed; NULL when there is none (the graph has then failed). */
 void* cn_call_alloc(cn_call* call, size_t size);
 
@@ -120,10 +128,28 @@ cornu_status cn_call_return_list(cn_call* call, const cn_value* values, int coun
 /* Variable i of the layer, cast to the compute dtype. The file's shape must be dims (-1: any); CORNU_BAD_FILE says what is
  * missing or which shapes differ, before anything is allocated. */
 cornu_status cn_call_weight(cn_call* call, int i, int ndim, const int64_t* dims, cn_id* out);
+/* Variable i in the layer's variable dtype, which may be wider than the compute dtype: for layers that compute in float32 at least. */
+cornu_status cn_call_stored(cn_call* call, int i, int ndim, const int64_t* dims, cn_id* out);
 /* The same of a sub-layer, and without the cast. */
 cornu_status cn_lower_weight(cn_call* call, const cn_layer* layer, int i, int ndim, const int64_t* dims, cn_id* out);
 /* Fails unless the file holds exactly count variables for the layer, as Keras checks. */
 cornu_status cn_call_weight_count(cn_call* call, int count);
+
+/* ---- values -------------------------------------------------------------------------------------------------------- */
+
+/* The dtype that Keras computes a op b in (backend.result_type). Not for strings. */
+cornu_dtype cn_promote(cornu_dtype a, cornu_dtype b);
+/* fn of both after casting them to the dtype that they promote to. */
+cn_id cn_lower_ew2(cn_graph* g, cn_ew fn, cn_id a, cn_id b);
+/* What a config has under key, a number, a nested list of numbers, or a numpy array or tensor object, as a constant of that dtype;
+ * fallback as a scalar when it is absent or null. */
+cornu_status cn_call_array(cn_call* call, const char* key, double fallback, cornu_dtype dtype, cn_id* out);
+/* x with 1s inserted after axis 0 until it has ndim axes. */
+cn_id cn_lower_expand(cn_graph* g, cn_id x, int ndim);
+/* x with a last axis of size 1. */
+cn_id cn_lower_expand_last(cn_graph* g, cn_id x);
+/* x min(1 / |x|, 1 / epsilon), |x| the Euclidean norm over axes. */
+cn_id cn_lower_l2_normalize(cn_graph* g, cn_id x, uint32_t axes, double epsilon);
 
 /* ---- calling others ---------------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* Resizing by half-pixel centres. Each axis is a linear map: output cell i is the weighted mean of input cells j with
  * weight K((j + 0.5 - centre) / width), centre = (i + 0.5) n / m, width = max(n / m, 1) with antialias, else 1. Weights outside the image are
- * left out and the rest renormalised. Source of the kernels: Keys 1981 (a = -0.5); Duchon 1979. */
+ * left out and the rest renormalised. Area: the mean over i n / m to (i + 1) n / m, cells counting by the part that is covered. Source of the kernels: Keys 1981 (a = -0.5); Duchon 1979. */
 #include <math.h>
 #include <stdbool.h>
 
@@ -39,6 +39,13 @@ static double axis_range(const axis_map* a, int64_t i, int64_t* from, int64_t* t
         *to = *from + 1;
         return 1;
     }
+    if (a->kind == CN_RESIZE_AREA) {
+        *from = i * a->n / a->m;
+        *to = ((i + 1) * a->n + a->m - 1) / a->m;
+        if (*to > a->n) *to = a->n;
+        *width = ratio;
+        return ratio;
+    }
     support = (a->kind == CN_RESIZE_BILINEAR ? 1 : a->kind == CN_RESIZE_BICUBIC ? 2 : a->kind == CN_RESIZE_LANCZOS3 ? 3 : 5) * *width;
     *from = (int64_t)floor(*centre - 0.5 - support);
     *to = (int64_t)ceil(*centre + 0.5 + support);
@@ -49,6 +56,9 @@ static double axis_range(const axis_map* a, int64_t i, int64_t* from, int64_t* t
 }
 
 static double weight(const axis_map* a, int64_t j, double centre, double width, double sum) {
+    if (a->kind == CN_RESIZE_AREA) {
+        return (fmin((double)(j + 1), centre + width / 2) - fmax((double)j, centre - width / 2)) / width;
+    }
     return a->kind == CN_RESIZE_NEAREST ? 1 : kernel(a->kind, ((double)j + 0.5 - centre) / width) / sum;
 }
 
