@@ -60,28 +60,46 @@ static cornu_status gated(cn_call* c, cn_id x, cn_id* out) {
     return cn_graph_status(c->g);
 }
 
-/* Sparsemax over the last axis, without a sort. With k(i) and s(i) the number and the sum of the elements that are at least
- * x(i), i is in the support if 1 + k(i) x(i) > s(i); tau = (sum over the support - 1) / its size; y = max(x - tau, 0).
- * The comparison of all pairs needs [.., n, n]. */
+/* 0 ... n - 1 as [n, 1] or [1, n]. */
+static cn_id positions(cn_graph* g, int64_t n, bool column) {
+    cn_attr attr;
+
+    memset(&attr, 0, sizeof attr);
+    attr.iota = (cn_iota_attr){CORNU_INT32, n, 0, 1};
+    return cn_graph_reshape(g, cn_graph_add(g, CN_OP_iota, NULL, 0, &attr), 2, (const int64_t[]){column ? n : 1, column ? 1 : n});
+}
+
+/* Keras's sparsemax over the last axis, without a sort. With k(i) and s(i) the number and the sum of the elements that are at least
+ * x(i), i is in the support if x(i) - (s(i) - 1) / k(i) > 0. tau = (t - 1) / size of the support, y = max(x - tau, 0), where t should be the sum
+ * over the support, but in Keras is the sum of the running sums of the sorted support: an element of rank r counts size - r times,
+ * r from 0, equal ones in order. The comparison of all pairs needs [.., n, n]. */
 static cornu_status sparsemax(cn_call* c, cn_id x, cn_id* out) {
     cn_graph* g = c->g;
     cn_type t = *cn_call_type(c, x), row = t;
     uint32_t inner = 1u << t.ndim, last = 1u << (t.ndim - 1);
-    cn_id one = cn_graph_scalar(g, t.dtype, 1), zero = cn_graph_scalar(g, t.dtype, 0), others, at_least, k, s, support, tau;
+    cn_id one = cn_graph_scalar(g, t.dtype, 1), zero = cn_graph_scalar(g, t.dtype, 0), mine, others, more, equal, before, k, s, support, size;
 
     if (t.ndim >= CORNU_MAX_DIMS) return CN_FAIL(UNSUPPORTED, "sparsemax of %d axes", t.ndim);
     row.ndim = t.ndim + 1;
     row.dims[t.ndim] = t.dims[t.ndim - 1];
     row.dims[t.ndim - 1] = 1;
+    mine = cn_lower_expand_last(g, x);                   /* [.., n, 1] */
     others = cn_graph_reshape(g, x, row.ndim, row.dims); /* [.., 1, n] */
-    at_least = cn_graph_ew2(g, CN_EW_ge, others, cn_lower_expand_last(g, x));
-    k = cn_graph_reduce(g, cn_graph_cast(g, at_least, t.dtype), CN_REDUCE_SUM, inner, false);
-    s = cn_graph_reduce(g, cn_graph_select(g, at_least, others, zero), CN_REDUCE_SUM, inner, false);
-    support = cn_graph_ew2(g, CN_EW_gt, cn_graph_ew2(g, CN_EW_add, cn_graph_ew2(g, CN_EW_mul, k, x), one), s);
-    s = cn_graph_reduce(g, cn_graph_select(g, support, x, zero), CN_REDUCE_SUM, last, true);
-    k = cn_graph_reduce(g, cn_graph_cast(g, support, t.dtype), CN_REDUCE_SUM, last, true);
-    tau = cn_graph_ew2(g, CN_EW_div, cn_graph_ew2(g, CN_EW_sub, s, one), k);
-    *out = cn_graph_ew2(g, CN_EW_max, cn_graph_ew2(g, CN_EW_sub, x, tau), zero);
+    more = cn_graph_ew2(g, CN_EW_gt, others, mine);
+    equal = cn_graph_ew2(g, CN_EW_eq, others, mine);
+    before = cn_graph_ew2(g, CN_EW_lt, positions(g, row.dims[t.ndim], false), positions(g, row.dims[t.ndim], true));
+    before = cn_graph_ew2(g, CN_EW_or, more, cn_graph_ew2(g, CN_EW_and, equal, before));
+    equal = cn_graph_ew2(g, CN_EW_or, more, equal);
+    k = cn_graph_reduce(g, cn_graph_cast(g, equal, t.dtype), CN_REDUCE_SUM, inner, false);
+    s = cn_graph_reduce(g, cn_graph_select(g, equal, others, zero), CN_REDUCE_SUM, inner, false);
+    s = cn_graph_ew2(g, CN_EW_div, cn_graph_ew2(g, CN_EW_sub, s, one), k);
+    support = cn_graph_ew2(g, CN_EW_gt, cn_graph_ew2(g, CN_EW_sub, x, s), zero);
+    size = cn_graph_reduce(g, cn_graph_cast(g, support, t.dtype), CN_REDUCE_SUM, last, true);
+    k = cn_graph_reduce(g, cn_graph_cast(g, before, t.dtype), CN_REDUCE_SUM, inner, false);
+    s = cn_graph_ew2(g, CN_EW_mul, x, cn_graph_ew2(g, CN_EW_sub, size, k));
+    s = cn_graph_reduce(g, cn_graph_select(g, support, s, zero), CN_REDUCE_SUM, last, true);
+    s = cn_graph_ew2(g, CN_EW_div, cn_graph_ew2(g, CN_EW_sub, s, one), size);
+    *out = cn_graph_ew2(g, CN_EW_max, cn_graph_ew2(g, CN_EW_sub, x, s), zero);
     return cn_graph_status(g);
 }
 
