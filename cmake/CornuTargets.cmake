@@ -80,6 +80,23 @@ function(cornu_add_folder folder)
   set_property(GLOBAL APPEND PROPERTY CORNU_OBJECTS $<TARGET_OBJECTS:${name}>)
 endfunction()
 
+# The CPU backend's inner loops are compiled for several instruction sets; which is used is found out at run time. Reordering stays
+# forbidden, so that results do not depend on how a loop was split.
+function(cornu_tune_loops)
+  set(folder ${PROJECT_SOURCE_DIR}/src/backend/cpu)
+  set(common "-O3;-ffp-contract=fast;-fno-math-errno;-fno-trapping-math;-Wno-float-conversion;-Wno-type-limits")
+  set(avx2 "")
+  set(avx512 "")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set(avx2 "-mavx2;-mfma")
+    set(avx512 "-mavx512f;-mavx512vl;-mavx512dq;-mavx512bw;-mfma;-mprefer-vector-width=512")
+    target_compile_definitions(cornu_backend_cpu PRIVATE CN_LOOPS_X86=1)
+  endif()
+  set_source_files_properties(${folder}/loops_base.c PROPERTIES COMPILE_OPTIONS "${common}")
+  set_source_files_properties(${folder}/loops_avx2.c PROPERTIES COMPILE_OPTIONS "${common};${avx2}")
+  set_source_files_properties(${folder}/loops_avx512.c PROPERTIES COMPILE_OPTIONS "${common};${avx512}")
+endfunction()
+
 # libcornu.so, libcornu.a, and for the tests libcornu_internal.a, whose private names can be linked.
 function(cornu_add_library)
   get_property(objects GLOBAL PROPERTY CORNU_OBJECTS)

@@ -35,7 +35,7 @@ struct cn_weights {
 typedef struct cn_run {
     const void* const* inputs; /* dense elements of each input port, host */
     void* const* outputs;      /* memory for each of the graph's outputs, host */
-    void* arena;               /* plan->arena_bytes from the backend's alloc */
+    void* arena;               /* plan->arena_bytes for each of plan->lanes, from the backend's alloc */
     uint64_t seed;             /* of random nodes */
     uint64_t counter;          /* number of this run in its session: each run draws new numbers */
 } cn_run;
@@ -50,6 +50,8 @@ typedef struct cn_backend {
     const char* (*describe)(cn_device* device);
     cornu_status (*alloc)(cn_device* device, uint64_t bytes, void** out);
     void (*free)(cn_device* device, void* memory);
+    /* How many parts of a batch it runs at once, of `repeats` that there are. NULL: it takes no plan that repeats. */
+    int (*lanes)(cn_device* device, int64_t repeats);
     /* plan and weights must outlive the executable. */
     cornu_status (*prepare)(cn_device* device, const cn_plan* plan, cn_weights* weights, cn_executable** out);
     void (*destroy)(cn_executable* executable);
@@ -59,6 +61,7 @@ typedef struct cn_backend {
 
 extern const cn_backend cn_backend_reference;
 extern const cn_backend cn_backend_cpu;
+extern const cn_backend cn_backend_cpu_plain; /* "cpu-plain": its kernels on the graph as lowered, one thread; for comparison */
 
 /* The backend for a device text: "auto", "cpu", "reference", ...; *index is the device's number. CORNU_NO_DEVICE. */
 cornu_status cn_backend_find(const char* device, const cn_backend** out, int* index);

@@ -4,7 +4,7 @@
 
 #include "backend/backend.h"
 
-static const cn_backend* const backends[] = {&cn_backend_cpu, &cn_backend_reference};
+static const cn_backend* const backends[] = {&cn_backend_cpu, &cn_backend_reference, &cn_backend_cpu_plain};
 #define BACKEND_COUNT ((int)(sizeof backends / sizeof backends[0]))
 
 const cn_backend* cn_backend_at(int i) { return i >= 0 && i < BACKEND_COUNT ? backends[i] : NULL; }

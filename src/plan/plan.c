@@ -202,6 +202,8 @@ cornu_status cn_plan_create(const cn_graph* graph, uint64_t alignment, cn_plan**
     p.buffers = cn_alloc_zero(n, sizeof *p.buffers);
     if (p.plan) {
         p.plan->graph = graph;
+        p.plan->repeats = 1;
+        p.plan->lanes = 1;
         p.plan->steps = cn_alloc_zero(n, sizeof *p.plan->steps);
         p.plan->places = cn_alloc_zero(n, sizeof *p.plan->places);
         p.plan->constants = cn_alloc_zero(n, sizeof *p.plan->constants);

@@ -35,6 +35,8 @@ typedef struct cn_plan {
     cn_id* constants;  /* values that steps or outputs read and that do not change with the inputs */
     int constant_count;
     uint64_t arena_bytes; /* of the block, a multiple of the alignment */
+    int64_t repeats;      /* the plan is for one of this many equal parts of the caller's batch; 1 */
+    int lanes;            /* parts that run at once, each with arena_bytes of its own; 1 */
     uint64_t peak_bytes;  /* largest sum, over the steps, of the sizes of the values live at that step: the floor of arena_bytes */
 } cn_plan;
 
