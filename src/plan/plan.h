@@ -44,6 +44,9 @@ typedef struct cn_plan {
 cornu_status cn_plan_create(const cn_graph* graph, uint64_t alignment, cn_plan** out);
 void cn_plan_destroy(cn_plan* plan);
 
+/* In how many equal parts a batch of this size is best run; 1: as a whole. Whether the graph can be split is another question. */
+int64_t cn_plan_parts(const cn_graph* graph, int64_t batch);
+
 /* Marks the values that depend on variables and constants alone: constant[i] for value i. */
 void cn_plan_mark_constant(const cn_graph* graph, bool* constant);
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "graph/split.h"
 #include "pass/pass.h"
 
 static const void* constant_data(cn_weights* weights, int i) {
@@ -16,10 +17,28 @@ static cornu_status constant_derived(cn_weights* weights, int i, const char* lay
 }
 
 static cornu_status get_constants(cn_compiled* c) {
+    cn_program view = c->program; /* the plan's graph with the program's slots */
+
+    view.graph = *c->plan->graph;
     c->entries = cn_alloc_zero((size_t)c->plan->constant_count + 1, sizeof(cn_store_entry*));
     if (!c->entries) return CN_NO_MEMORY((size_t)c->plan->constant_count * sizeof(cn_store_entry*));
     for (int i = 0; i < c->plan->constant_count; i++) {
-        CN_TRY(cn_store_get(c->store, &c->program, c->plan->constants[i], &c->entries[i]));
+        CN_TRY(cn_store_get(c->store, &view, c->plan->constants[i], &c->entries[i]));
+    }
+    return CORNU_OK;
+}
+
+/* The plan for the whole batch, or for a part of it that the backend repeats. */
+static cornu_status make_plan(cn_compiled* c, cn_device* device) {
+    int64_t batch = c->input_count > 0 && c->inputs[0].ndim > 0 ? c->inputs[0].dims[0] : 0;
+    int64_t parts = c->backend->lanes ? cn_plan_parts(&c->program.graph, batch) : 1;
+    bool split = false;
+
+    if (parts > 1) CN_TRY(cn_graph_split(&c->program.graph, parts, &c->part, &split));
+    CN_TRY(cn_plan_create(split ? &c->part : &c->program.graph, c->backend->alignment, &c->plan));
+    if (split) {
+        c->plan->repeats = parts;
+        c->plan->lanes = device ? c->backend->lanes(device, parts) : 1;
     }
     return CORNU_OK;
 }
@@ -47,7 +66,7 @@ cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_
         CN_STEP(cn_pass_run(&c->program.graph, NULL));
         CN_STEP(cn_graph_verify(&c->program.graph));
     }
-    CN_STEP(cn_plan_create(&c->program.graph, backend->alignment, &c->plan));
+    CN_STEP(make_plan(c, device));
     if (store) {
         CN_STEP(get_constants(c));
         CN_STEP(backend->prepare(device, c->plan, &c->weights, &c->executable));
@@ -63,6 +82,7 @@ void cn_compiled_destroy(cn_compiled* c) {
     if (!c) return;
     if (c->executable) c->backend->destroy(c->executable);
     cn_plan_destroy(c->plan);
+    cn_graph_deinit(&c->part);
     cn_program_deinit(&c->program);
     cn_free(c->entries);
     cn_free(c->inputs);

@@ -18,6 +18,7 @@ struct cn_compiled {
     cn_type* inputs;    /* that it was compiled for */
     int input_count;
     cn_program program;
+    cn_graph part; /* what the plan is for when it repeats: the graph for a part of the batch */
     cn_plan* plan;
     cn_store* store;
     cn_store_entry** entries; /* of the plan's constants */

@@ -326,7 +326,7 @@ static cornu_status run_locked(cornu_session* s, const cornu_tensor* in, int n_i
     }
     CN_TRY(cn_session_compile(s, s->types, &c));
     if (n_out != c->program.graph.output_count) return CN_FAIL(BAD_ARGUMENT, "the model has %d outputs; %d are given", c->program.graph.output_count, n_out);
-    CN_TRY(reserve_memory(s, c->plan->arena_bytes));
+    CN_TRY(reserve_memory(s, c->plan->arena_bytes * (uint64_t)c->plan->lanes));
     if (!s->results) {
         s->results = cn_alloc_zero((size_t)n_out + 1, sizeof *s->results);
         if (!s->results) return CN_NO_MEMORY((size_t)n_out * sizeof *s->results);
