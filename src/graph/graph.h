@@ -79,6 +79,9 @@ cn_id cn_graph_move_axis(cn_graph* g, cn_id x, int from, int to);
 
 /* Type of the result of op on these inputs; the one place of shape and dtype rules. in[i] is NULL for an absent input. */
 cornu_status cn_infer(cn_op op, const cn_attr* attr, const cn_type* const* in, int n, cn_type* out);
+/* Gates of a recurrent kind; rows behind the outputs in the result of an rnn node. */
+int cn_rnn_gates(cn_rnn_kind kind);
+int cn_rnn_state_rows(const cn_rnn_attr* attr);
 /* Elements of a type; its bytes. */
 int64_t cn_type_count(const cn_type* type);
 uint64_t cn_type_bytes(const cn_type* type);

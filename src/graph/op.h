@@ -63,6 +63,8 @@ typedef enum cn_attr_kind {
     CN_ATTR_resize,
     CN_ATTR_norm,
     CN_ATTR_fused,
+    CN_ATTR_rnn,
+    CN_ATTR_attention,
     CN_ATTR_random
 } cn_attr_kind;
 
@@ -160,6 +162,35 @@ typedef struct cn_norm_attr {
     int64_t groups; /* group_norm */
     bool no_center; /* layer_norm: divide only, the mean is not subtracted from x (rms_scaling) */
 } cn_norm_attr;
+typedef enum cn_rnn_kind { CN_RNN_SIMPLE, CN_RNN_LSTM, CN_RNN_GRU } cn_rnn_kind;
+
+/* The recurrence of a layer whose input projection is made already, so that one matrix product serves all steps.
+ *
+ *     inputs  0 z [B, T, gates U]       x kernel + bias; gates in Keras's order: LSTM i f c o, GRU z r h
+ *             1 recurrent kernel [U, gates U]
+ *             2 h [B, U], 3 c [B, U]    first states, zeros where absent; c of LSTM alone
+ *             4 recurrent bias [gates U] of GRU with reset_after
+ *             5 mask [B, T], bool       false: the step leaves the state; its output is the one before, or 0
+ *     result  [B, rows, U]:  sequences ? T outputs, in the order they are computed : the last output
+ *                            h after the last step
+ *                            c after the last step (LSTM), or zeros (GRU without reset_after: room for r h) */
+typedef struct cn_rnn_attr {
+    cn_rnn_kind kind;
+    cn_act act;  /* of the candidate and, in LSTM, of the carry */
+    cn_act gate; /* Keras's recurrent_activation */
+    bool backwards;   /* z and mask are read from the last step to the first */
+    bool reset_after; /* GRU: r scales h U + recurrent bias; else r scales h before the product */
+    bool zero_masked; /* the output of a masked step is 0 */
+    bool sequences;
+} cn_rnn_attr;
+
+/* q [B, H, Tq, D], k [B, Hk, Tk, D], v [B, Hk, Tk, E], mask bool of rank 4 that broadcasts to [B, H, Tq, Tk]; H is a multiple of Hk, and
+ * head h looks at head h / (H / Hk) of k and v. Result [B, H, Tq, E]. */
+typedef struct cn_attention_attr {
+    double scale;
+    bool causal;    /* query i sees keys 0 .. i */
+    bool zero_rows; /* a query that sees no key gives 0; else the mean of all values */
+} cn_attention_attr;
 typedef struct cn_random_attr {
     bool normal;     /* else uniform */
     uint32_t stream; /* which of the model's random nodes: the second key word */
@@ -201,6 +232,8 @@ typedef union cn_attr {
     cn_resize_attr resize;
     cn_norm_attr norm;
     cn_fused_attr fused;
+    cn_rnn_attr rnn;
+    cn_attention_attr attention;
     cn_random_attr random;
 } cn_attr;
 

@@ -76,6 +76,17 @@ static void print_pool(cn_buf* out, const cn_pool_attr* a) {
     print_ints(out, "pad_hi", a->pad_hi, a->spatial);
 }
 
+static void print_rnn(cn_buf* out, const cn_rnn_attr* a) {
+    static const char* const kinds[] = {"simple", "lstm", "gru"};
+    cn_buf_format(out, " kind=%s", kinds[a->kind]);
+    print_act(out, "act", &a->act);
+    print_act(out, "gate", &a->gate);
+    if (a->backwards) cn_buf_text(out, " backwards");
+    if (a->reset_after) cn_buf_text(out, " reset_after");
+    if (a->zero_masked) cn_buf_text(out, " zero_masked");
+    if (a->sequences) cn_buf_text(out, " sequences");
+}
+
 /* FNV-1a of a constant's bytes: what it holds is part of the text form. */
 static uint64_t hash_bytes(const void* data, uint64_t size) {
     const unsigned char* bytes = data;
@@ -147,6 +158,10 @@ static void print_attr(const cn_graph* g, const cn_node* node, cn_buf* out) {
             if (a->norm.no_center) cn_buf_text(out, " no_center");
             break;
         case CN_ATTR_fused: print_fused(&a->fused, out); break;
+        case CN_ATTR_rnn: print_rnn(out, &a->rnn); break;
+        case CN_ATTR_attention:
+            cn_buf_format(out, " scale=%.9g%s%s", a->attention.scale, a->attention.causal ? " causal" : "", a->attention.zero_rows ? " zero_rows" : "");
+            break;
         case CN_ATTR_random: cn_buf_format(out, " %s stream=%u", a->random.normal ? "normal" : "uniform", a->random.stream); break;
     }
 }

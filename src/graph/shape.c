@@ -338,6 +338,61 @@ static cornu_status infer_resize(const infer* f, cn_type* out) {
     return CORNU_OK;
 }
 
+int cn_rnn_gates(cn_rnn_kind kind) { return kind == CN_RNN_LSTM ? 4 : kind == CN_RNN_GRU ? 3 : 1; }
+
+int cn_rnn_state_rows(const cn_rnn_attr* attr) {
+    return attr->kind == CN_RNN_LSTM || (attr->kind == CN_RNN_GRU && !attr->reset_after) ? 2 : 1;
+}
+
+static bool is_matrix(const cn_type* t, cornu_dtype dtype, int64_t rows, int64_t columns) {
+    return t->dtype == dtype && t->ndim == 2 && t->dims[0] == rows && t->dims[1] == columns;
+}
+
+static cornu_status infer_rnn(const infer* f, cn_type* out) {
+    const cn_rnn_attr* a = &f->attr->rnn;
+    const cn_type *z = f->in[0], *kernel = f->in[1];
+    int64_t units;
+
+    if (z->ndim != 3 || kernel->ndim != 2 || !cn_dtype_is_float(z->dtype)) return bad(f, "it needs floats of [B, T, gates U] and [U, gates U]");
+    units = kernel->dims[0];
+    if (!is_matrix(kernel, z->dtype, units, z->dims[2]) || z->dims[2] != units * cn_rnn_gates(a->kind)) return bad(f, "the units or dtypes differ");
+    if (z->dims[1] < 1) return bad(f, "there must be a time step");
+    for (int i = 2; i < f->n && i < 4; i++) {
+        if (f->in[i] && !is_matrix(f->in[i], z->dtype, z->dims[0], units)) return bad(f, "a state has another shape than [B, U]");
+    }
+    if (f->n > 4 && f->in[4] && (f->in[4]->dtype != z->dtype || cn_type_count(f->in[4]) != z->dims[2])) return bad(f, "the recurrent bias has another length");
+    if (f->n > 5 && f->in[5] && !is_matrix(f->in[5], CORNU_BOOL, z->dims[0], z->dims[1])) return bad(f, "the mask is no bool [B, T]");
+    if (cn_ew_info_of(a->act.fn)->arity != 1 || cn_ew_info_of(a->gate.fn)->arity != 1) return bad(f, "an activation takes another number of inputs");
+    *out = *z;
+    out->dims[1] = (a->sequences ? z->dims[1] : 1) + cn_rnn_state_rows(a);
+    out->dims[2] = units;
+    return CORNU_OK;
+}
+
+static cornu_status infer_attention(const infer* f, cn_type* out) {
+    const cn_type *q = f->in[0], *k = f->in[1], *v = f->in[2], *mask = f->n > 3 ? f->in[3] : NULL;
+    cn_type scores, masked;
+
+    if (q->ndim != 4 || k->ndim != 4 || v->ndim != 4 || !cn_dtype_is_float(q->dtype)) return bad(f, "it needs floats of [B, H, T, D]");
+    if (k->dtype != q->dtype || v->dtype != q->dtype) return bad(f, "the inputs differ in dtype");
+    if (k->dims[0] != q->dims[0] || v->dims[0] != q->dims[0] || k->dims[1] != v->dims[1] || k->dims[2] != v->dims[2] || k->dims[3] != q->dims[3]) {
+        return bad(f, "the sizes of query, key and value do not fit each other");
+    }
+    if (k->dims[1] < 1 ? q->dims[1] != 0 : q->dims[1] % k->dims[1] != 0) return bad(f, "the query's heads are no multiple of the key's");
+    if (k->dims[2] < 1) return bad(f, "there must be a key");
+    scores = *q;
+    scores.dims[3] = k->dims[2];
+    if (mask) {
+        if (mask->dtype != CORNU_BOOL || mask->ndim != 4) return bad(f, "the mask is no bool of rank 4");
+        masked = scores;
+        CN_TRY(cn_broadcast_dims(&scores, mask, &masked));
+        if (!cn_type_equal(&masked, &scores)) return bad(f, "the mask does not broadcast to [B, H, Tq, Tk]");
+    }
+    *out = *q;
+    out->dims[3] = v->dims[3];
+    return CORNU_OK;
+}
+
 static cornu_status infer_source(const infer* f, cn_type* out) {
     const cn_random_attr* r = &f->attr->random;
 
@@ -413,6 +468,8 @@ cornu_status cn_infer(cn_op op, const cn_attr* attr, const cn_type* const* in, i
         case CN_OP_rms_norm:
         case CN_OP_group_norm: return infer_norm(&f, out);
         case CN_OP_fused: return infer_fused(&f, out);
+        case CN_OP_rnn: return infer_rnn(&f, out);
+        case CN_OP_attention: return infer_attention(&f, out);
         case CN_OP_iota:
         case CN_OP_random: return infer_source(&f, out);
         case CN_OP_input:

@@ -20,6 +20,8 @@ struct cn_lower {
     int depth;         /* of nested calls */
     int slot_capacity;
     const cn_layer* root;
+    cn_id* unmasked;   /* tensors whose mask a layer took off, unmasked_count of them */
+    int unmasked_count, unmasked_capacity;
     cn_arg* captured;  /* results of the layers named in options->outputs */
 };
 
@@ -30,6 +32,9 @@ struct cn_lower {
 cornu_status cn_lower_nested(cn_lower* cx, const cn_layer* model, const cn_arg* inputs, cn_arg* out);
 /* Flattens a nest of tensors as Keras does: lists in order, dicts by sorted key. *out in the arena. */
 cornu_status cn_arg_flatten(cn_lower* cx, const cn_arg* arg, cn_value** out, int* count);
+/* Takes the mask off a tensor for all calls to come, as MultiHeadAttention does with its inputs. */
+cornu_status cn_lower_unmask(cn_lower* cx, cn_id tensor);
+bool cn_lower_unmasked(const cn_lower* cx, cn_id tensor);
 /* Tells the watcher what a layer gave. */
 void cn_lower_tell(cn_lower* cx, const cn_layer* layer, const cn_arg* out);
 /* Adds one sentence to the list of what cannot run: the thread's last error. */

@@ -11,6 +11,7 @@
 static const cn_layer_def* const tables[] = {
     cn_layers_core,    cn_layers_convolution, cn_layers_convolution_depthwise, cn_layers_pooling, cn_layers_normalization, cn_layers_activation,
     cn_layers_merging, cn_layers_reshaping,   cn_layers_regularization, cn_layers_preprocessing,
+    cn_layers_rnn,     cn_layers_rnn_cells,   cn_layers_attention,      cn_layers_wrapper,
 };
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 

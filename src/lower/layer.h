@@ -89,6 +89,10 @@ extern const cn_layer_def cn_layers_regularization[];
 extern const cn_layer_def cn_layers_preprocessing[];
 /* Layers that keras.applications defines for itself: found only under its modules. */
 extern const cn_layer_def cn_layers_applications[];
+extern const cn_layer_def cn_layers_rnn[];
+extern const cn_layer_def cn_layers_rnn_cells[];
+extern const cn_layer_def cn_layers_attention[];
+extern const cn_layer_def cn_layers_wrapper[];
 
 /* The operations that a Functional records (keras.ops and operators on tensors), by class name; rows as those of layers, one table a
  * file of keras/src/ops. Inputs come as they are: args and kwargs of the call, attributes in the layer's config. */

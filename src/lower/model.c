@@ -67,6 +67,7 @@ static cornu_status resolve_reference(functional* f, const cn_json* reference, b
         return CN_FAIL(BAD_FILE, "%s refers to output %" PRId64 " of layer '%s', which has %d", cn_layer_describe(f->model), tensor, name, count);
     }
     *out = cn_arg_tensor(values[tensor]);
+    if (out->value.mask != CN_NONE && cn_lower_unmasked(f->cx, out->value.tensor)) out->value.mask = CN_NONE;
     return CORNU_OK;
 }
 

@@ -3,6 +3,27 @@
 
 #include "lower/context.h"
 
+cornu_status cn_lower_unmask(cn_lower* cx, cn_id tensor) {
+    if (cn_lower_unmasked(cx, tensor)) return CORNU_OK;
+    if (cx->unmasked_count == cx->unmasked_capacity) {
+        int capacity = cx->unmasked_capacity ? cx->unmasked_capacity * 2 : 16;
+        cn_id* list = cn_arena_array(&cx->arena, (size_t)capacity, sizeof *list);
+        if (!list) return CN_NO_MEMORY((size_t)capacity * sizeof *list);
+        if (cx->unmasked_count) memcpy(list, cx->unmasked, (size_t)cx->unmasked_count * sizeof *list);
+        cx->unmasked = list;
+        cx->unmasked_capacity = capacity;
+    }
+    cx->unmasked[cx->unmasked_count++] = tensor;
+    return CORNU_OK;
+}
+
+bool cn_lower_unmasked(const cn_lower* cx, cn_id tensor) {
+    for (int i = 0; i < cx->unmasked_count; i++) {
+        if (cx->unmasked[i] == tensor) return true;
+    }
+    return false;
+}
+
 int* cn_arg_key_order(cn_lower* cx, const cn_arg* dict) {
     int* order = cn_arena_array(&cx->arena, (size_t)dict->count, sizeof *order);
 

@@ -87,6 +87,8 @@ static const ref_fn functions[CN_OP_COUNT] = {
     [CN_OP_rms_norm] = cn_ref_axes_norm,
     [CN_OP_group_norm] = cn_ref_group_norm,
     [CN_OP_fused] = cn_ref_fused,
+    [CN_OP_rnn] = cn_ref_rnn,
+    [CN_OP_attention] = cn_ref_attention,
     [CN_OP_random] = cn_ref_random,
 };
 

@@ -27,6 +27,8 @@ cornu_status cn_ref_batch_norm(const cn_ref_step* s);
 cornu_status cn_ref_axes_norm(const cn_ref_step* s);
 cornu_status cn_ref_group_norm(const cn_ref_step* s);
 cornu_status cn_ref_fused(const cn_ref_step* s);
+cornu_status cn_ref_rnn(const cn_ref_step* s);
+cornu_status cn_ref_attention(const cn_ref_step* s);
 cornu_status cn_ref_random(const cn_ref_step* s);
 
 /* One value through an activation, in double. */
