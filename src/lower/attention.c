@@ -421,7 +421,7 @@ static cornu_status join_masks(heads* h, cn_id query_mask, cn_id value_mask, cn_
     cn_id joined = CN_NONE;
 
     CN_TRY(tensor_arg(h->c, 6, "attention_mask", &given));
-    CN_TRY(cn_config_int(h->c->layer, "sliding_window", 0, 1, INT32_MAX, &window));
+    if (cn_config_get(h->c->layer, "sliding_window")) CN_TRY(cn_config_int(h->c->layer, "sliding_window", 0, 1, INT32_MAX, &window));
     if (causal && query_mask == CN_NONE && value_mask == CN_NONE && key_mask == CN_NONE && given.tensor == CN_NONE && window == 0 &&
         cn_call_type(h->c, h->query.tensor)->ndim == 3) {
         h->causal = true;

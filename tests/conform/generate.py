@@ -35,7 +35,7 @@ def main():
     if os.path.exists(stamp):
         with open(stamp) as file:
             old = json.load(file)
-        if old["key"] == key and all(os.path.exists(os.path.join(folder, f)) for f in ("layers.pack", "networks.pack")):
+        if old["key"] == key and all(os.path.exists(os.path.join(folder, f)) for f in ("layers.pack", "networks.pack", "sequences.pack")):
             print("\n".join(old["lines"]))
             return old["status"]
     lines = []
@@ -69,6 +69,7 @@ def content_key(options):
 def generate(options, folder, out):
     import networks
     import pack
+    import sequences
     import specs
 
     start = time.monotonic()
@@ -85,8 +86,12 @@ def generate(options, folder, out):
         found = networks.cases(options.networks, out)
     pack.write(os.path.join(folder, "networks.pack"), found)
     print(f"  {len(found)} networks in {time.monotonic() - start:.0f} s", file=sys.stderr)
+    start = time.monotonic()
+    models = sequences.cases(out, lambda name: report.chosen(name, options.only))
+    pack.write(os.path.join(folder, "sequences.pack"), models)
+    print(f"  {len(models)} models of sequences in {time.monotonic() - start:.0f} s", file=sys.stderr)
     if options.only == "*":
-        for what, count, wanted in (("layers", len(cases), 1200), ("networks", len(found), options.networks)):
+        for what, count, wanted in (("layers", len(cases), 1200), ("networks", len(found), options.networks), ("sequences", len(models), 600)):
             if count >= wanted:
                 out.ok(f"conform.count.{what}")
             else:
