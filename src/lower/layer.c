@@ -311,9 +311,7 @@ static cornu_status call_op(cn_lower* cx, const cn_layer* op, const cn_arg* args
 
 static bool begins(const char* text, const char* begin) { return strncmp(text, begin, strlen(begin)) == 0; }
 
-/* The row of a layer's class. A class of a user's own module is none of Keras's, whatever its name; files of Keras 1 and 2 name no
- * module. */
-static cornu_status resolve(const cn_layer* layer, const cn_layer_def** out) {
+cornu_status cn_lower_row(const cn_layer* layer, const cn_layer_def** out) {
     const char* module = layer->module;
     bool builtin = !*module || strcmp(module, "keras") == 0 || begins(module, "keras.") || begins(module, "tf_keras") ||
                    begins(module, "tensorflow.");
@@ -321,7 +319,7 @@ static cornu_status resolve(const cn_layer* layer, const cn_layer_def** out) {
     *out = NULL;
     if (begins(module, "keras.src.applications.")) *out = find_row(application_tables, 1, layer->class_name);
     else if (!builtin) return CN_FAIL(UNSUPPORTED, "custom class %s of module %s is not known here", layer->class_name, module);
-    else if (*layer->registered_name && strcmp(layer->registered_name, layer->class_name) != 0)
+    else if (*layer->registered_name && (!*module || strcmp(layer->registered_name, layer->class_name) != 0))
         return CN_FAIL(UNSUPPORTED, "custom class %s is not known here", layer->registered_name);
     else *out = cn_layer_def_of(layer->class_name);
     return *out ? CORNU_OK : CN_FAIL(UNSUPPORTED, "class %s is not known here", layer->class_name);
@@ -336,7 +334,7 @@ static cornu_status call_plain(cn_lower* cx, const cn_layer* layer, const cn_arg
     cn_arg* cast_args;
     cn_arg cast_kwargs;
 
-    CN_TRY(resolve(layer, &def));
+    CN_TRY(cn_lower_row(layer, &def));
     CN_TRY(cn_config_dtype(layer, &call.compute, &call.variable));
     if (!def->no_autocast) {
         cast_args = cn_call_alloc(&call, (size_t)arg_count * sizeof *cast_args);
