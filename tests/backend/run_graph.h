@@ -76,6 +76,7 @@ struct Weights {
         *out = at;
         if (at) return CORNU_OK;
         *out = at = cn_alloc_aligned(bytes + 1);
+        if (!at) return CN_NO_MEMORY(bytes);
         return fn(user, data(w, i), at);
     }
 };

@@ -65,7 +65,7 @@ INLINE float v_expm1(float x) {
     q = exp_polynomial(r) * r * r + r;
     half = (uint32_t)((int32_t)power >> 1);
     s = of_bits((half + 127u) << 23), t = of_bits((power - half + 127u) << 23);
-    return q * s * t + (s * t - 1.0f);
+    return (q * s + (s - of_bits((half - power + 127u) << 23))) * t; /* (q s t + s t - 1), where s t may overflow */
 }
 
 /* Of positive normal x; 0 gives -inf, below NaN, subnormals are scaled first. */
