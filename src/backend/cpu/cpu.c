@@ -36,6 +36,8 @@ static const cn_cpu_prepare prepares[CN_OP_COUNT][2] = {
     [CN_OP_pool] = {cn_cpu_prepare_dnnl, cn_cpu_prepare_pool},
     [CN_OP_adaptive_pool] = {cn_cpu_prepare_pool},
     [CN_OP_resize] = {cn_cpu_prepare_resize},
+    [CN_OP_rnn] = {cn_cpu_prepare_rnn},
+    [CN_OP_attention] = {cn_cpu_prepare_attention},
 };
 
 bool cn_cpu_is_float(const cn_cpu_executable* e, const cn_node* node) {

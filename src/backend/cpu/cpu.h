@@ -64,6 +64,8 @@ cornu_status cn_cpu_prepare_norm(cn_cpu_executable* e, cn_cpu_step* step);
 cornu_status cn_cpu_prepare_product(cn_cpu_executable* e, cn_cpu_step* step);
 cornu_status cn_cpu_prepare_pool(cn_cpu_executable* e, cn_cpu_step* step);
 cornu_status cn_cpu_prepare_resize(cn_cpu_executable* e, cn_cpu_step* step);
+cornu_status cn_cpu_prepare_rnn(cn_cpu_executable* e, cn_cpu_step* step);
+cornu_status cn_cpu_prepare_attention(cn_cpu_executable* e, cn_cpu_step* step);
 cornu_status cn_cpu_prepare_dnnl(cn_cpu_executable* e, cn_cpu_step* step);
 
 /* oneDNN's engine; NULL without it. */
