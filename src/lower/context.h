@@ -35,9 +35,6 @@ cornu_status cn_arg_flatten(cn_lower* cx, const cn_arg* arg, cn_value** out, int
 /* Takes the mask off a tensor for all calls to come, as MultiHeadAttention does with its inputs. */
 cornu_status cn_lower_unmask(cn_lower* cx, cn_id tensor);
 bool cn_lower_unmasked(const cn_lower* cx, cn_id tensor);
-/* The row of a layer's class. A class of a user's own module (or of __main__, which Keras writes as null beside a registered name) is none of
- * Keras's, whatever its name; files of Keras 1 and 2 name no module. CORNU_UNSUPPORTED with the reason. */
-cornu_status cn_lower_row(const cn_layer* layer, const cn_layer_def** out);
 /* Tells the watcher what a layer gave. */
 void cn_lower_tell(cn_lower* cx, const cn_layer* layer, const cn_arg* out);
 /* Adds one sentence to the list of what cannot run: the thread's last error. */

@@ -30,7 +30,18 @@ static const cn_layer_def* find_row(const cn_layer_def* const* list, size_t coun
     return NULL;
 }
 
-const cn_layer_def* cn_layer_def_of(const char* class_name) { return find_row(tables, TABLE_COUNT, class_name); }
+static bool begins(const char* text, const char* begin) { return strncmp(text, begin, strlen(begin)) == 0; }
+
+const cn_layer_def* cn_layer_def_of(const cn_layer* layer) {
+    const char* module = layer->module;
+    bool builtin = !*module || strcmp(module, "keras") == 0 || begins(module, "keras.") || begins(module, "tf_keras") ||
+                   begins(module, "tensorflow.");
+
+    /* Beside a registered name no module is __main__. */
+    if (!builtin || (*layer->registered_name && (!*module || strcmp(layer->registered_name, layer->class_name) != 0))) return NULL;
+    if (begins(module, "keras.src.applications.")) return find_row(application_tables, 1, layer->class_name);
+    return find_row(tables, TABLE_COUNT, layer->class_name);
+}
 
 const cn_layer_def* cn_op_def_of(const char* class_name) { return find_row(op_tables, OP_TABLE_COUNT, class_name); }
 
@@ -309,32 +320,17 @@ static cornu_status call_op(cn_lower* cx, const cn_layer* op, const cn_arg* args
     return CORNU_OK;
 }
 
-static bool begins(const char* text, const char* begin) { return strncmp(text, begin, strlen(begin)) == 0; }
-
-cornu_status cn_lower_row(const cn_layer* layer, const cn_layer_def** out) {
-    const char* module = layer->module;
-    bool builtin = !*module || strcmp(module, "keras") == 0 || begins(module, "keras.") || begins(module, "tf_keras") ||
-                   begins(module, "tensorflow.");
-
-    *out = NULL;
-    if (begins(module, "keras.src.applications.")) *out = find_row(application_tables, 1, layer->class_name);
-    else if (!builtin) return CN_FAIL(UNSUPPORTED, "custom class %s of module %s is not known here", layer->class_name, module);
-    else if (*layer->registered_name && (!*module || strcmp(layer->registered_name, layer->class_name) != 0))
-        return CN_FAIL(UNSUPPORTED, "custom class %s is not known here", layer->registered_name);
-    else *out = cn_layer_def_of(layer->class_name);
-    return *out ? CORNU_OK : CN_FAIL(UNSUPPORTED, "class %s is not known here", layer->class_name);
-}
-
 /* The training argument: a stored one is ignored in favour of the run's (keras-format 4.6). */
 static cornu_status call_plain(cn_lower* cx, const cn_layer* layer, const cn_arg* args, int arg_count,
                                const cn_arg* kwargs, cn_arg* out) {
-    const cn_layer_def* def;
+    const cn_layer_def* def = cn_layer_def_of(layer);
     cn_call call = {.cx = cx, .doc = cx->doc, .g = cx->g, .layer = layer, .training = cx->options->training, .args = args,
                     .arg_count = arg_count, .kwargs = kwargs};
     cn_arg* cast_args;
     cn_arg cast_kwargs;
 
-    CN_TRY(cn_lower_row(layer, &def));
+    if (!def && *layer->registered_name) return CN_FAIL(UNSUPPORTED, "custom class %s is not known here", layer->registered_name);
+    if (!def) return CN_FAIL(UNSUPPORTED, "class %s%s%s is not known here", layer->class_name, *layer->module ? " of module " : "", layer->module);
     CN_TRY(cn_config_dtype(layer, &call.compute, &call.variable));
     if (!def->no_autocast) {
         cast_args = cn_call_alloc(&call, (size_t)arg_count * sizeof *cast_args);

@@ -101,8 +101,10 @@ extern const cn_layer_def cn_ops_numpy[];
 /* A row of core that has a file of its own. */
 cornu_status cn_lower_einsum_dense(cn_call* call);
 
-/* The row of a class, NULL if there is none. */
-const cn_layer_def* cn_layer_def_of(const char* class_name);
+/* The row of a layer's class, NULL if there is none. A class of a user's own module is none of Keras's, whatever its name; files
+ * of Keras 1 and 2 name no module. */
+const cn_layer_def* cn_layer_def_of(const cn_layer* layer);
+/* The row of an operation. */
 const cn_layer_def* cn_op_def_of(const char* class_name);
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */

@@ -19,11 +19,9 @@ void cn_lower_problem(cn_lower* cx) {
 }
 
 bool cn_lower_knows(const cn_layer* layer) {
-    const cn_layer_def* row;
-
     if (layer->kind == CN_LAYER_FUNCTIONAL || layer->kind == CN_LAYER_SEQUENTIAL) return true;
     if (layer->kind == CN_LAYER_OP) return cn_op_def_of(layer->class_name) != NULL;
-    return cn_lower_row(layer, &row) == CORNU_OK;
+    return cn_layer_def_of(layer) != NULL;
 }
 
 /* Adds the classes that no table knows: a Sequential stops at the first, and layers behind a failure are never called. */

@@ -1,5 +1,6 @@
 /* keras/src/layers/normalization. Defaults: keras-format 11.1. Statistics are computed in float32 at least, whatever the
- * compute dtype, with parameters that never pass through a half precision. */
+ * compute dtype, with parameters that never pass through a half precision; LayerNormalization and GroupNormalization do not even
+ * autocast their inputs. */
 #include "lower/layer.h"
 
 #include <stdlib.h>
@@ -267,8 +268,8 @@ static cornu_status lower_unit_norm(cn_call* c) {
 
 const cn_layer_def cn_layers_normalization[] = {
     {"BatchNormalization", lower_batch_norm, CN_MASK_PASS, false, NULL},
-    {"GroupNormalization", lower_group_norm, CN_MASK_PASS, false, NULL},
-    {"LayerNormalization", lower_layer_norm, CN_MASK_PASS, false, NULL},
+    {"GroupNormalization", lower_group_norm, CN_MASK_PASS, true, NULL},
+    {"LayerNormalization", lower_layer_norm, CN_MASK_PASS, true, NULL},
     {"RMSNormalization", lower_rms_norm, CN_MASK_DROP, false, NULL},
     {"UnitNormalization", lower_unit_norm, CN_MASK_PASS, false, NULL},
     {0},
