@@ -78,14 +78,17 @@ static void find_last_uses(planner* p) {
 static bool may_overwrite(const planner* p, const cn_node* node, int k, int step) {
     const cn_type *in, *out = &p->g->types[node->output];
     cn_id v = node->inputs[k];
+    bool elementwise;
 
     if (v == CN_NONE || p->owner[v] < 0) return false;
     if (node->op != CN_OP_ew && node->op != CN_OP_fused && !((node->op == CN_OP_matmul || node->op == CN_OP_conv) && k == 3)) return false;
     in = &p->g->types[v];
     if (in->ndim != out->ndim || memcmp(in->dims, out->dims, sizeof in->dims) != 0) return false;
     if (cornu_dtype_size(in->dtype) != cornu_dtype_size(out->dtype)) return false;
-    for (int i = 0; i < node->input_count; i++) { /* the same buffer through another, broadcast, view */
-        if (i != k && node->inputs[i] != CN_NONE && p->owner[node->inputs[i]] == p->owner[v] && node->inputs[i] != v) return false;
+    elementwise = node->op == CN_OP_ew || node->op == CN_OP_fused;
+    for (int i = 0; i < node->input_count; i++) { /* the same buffer through another, broadcast, view; or as what is multiplied */
+        if (i == k || node->inputs[i] == CN_NONE || p->owner[node->inputs[i]] != p->owner[v]) continue;
+        if (!elementwise || node->inputs[i] != v) return false;
     }
     return p->buffers[p->owner[v]].last == step;
 }

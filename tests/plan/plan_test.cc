@@ -86,6 +86,27 @@ TEST(Plan, RandomGraphsDoNotOverlap) {
     }
 }
 
+// y = conv(x) + x: the result may not lie over x, which is still being read.
+TEST(Plan, ResidualThatIsTheInputIsNotOverwritten) {
+    cn_graph g;
+    cn_plan* plan = nullptr;
+    cn_graph_init(&g);
+    cn_type t = type_of({1, 6, 6, 4}), kt = type_of({3, 3, 4, 4});
+    cn_id x = cn_graph_ew1(&g, CN_EW_relu, cn_graph_input(&g, &t, "x"));
+    cn_id in[] = {x, cn_graph_variable(&g, &kt, 0, "k"), CN_NONE, x};
+    cn_attr attr = {};
+    attr.conv.spatial = 2;
+    attr.conv.groups = 1;
+    for (int i = 0; i < 2; i++) attr.conv.strides[i] = attr.conv.dilation[i] = attr.conv.pad_lo[i] = attr.conv.pad_hi[i] = 1;
+    cn_id y = cn_graph_add(&g, CN_OP_conv, in, 4, &attr);
+    cn_graph_output(&g, y);
+    ASSERT_EQ(cn_graph_verify(&g), CORNU_OK) << cornu_last_error();
+    ASSERT_EQ(cn_plan_create(&g, 64, &plan), CORNU_OK);
+    EXPECT_NE(plan->places[x].offset, plan->places[y].offset);
+    cn_plan_destroy(plan);
+    cn_graph_deinit(&g);
+}
+
 TEST(Plan, ConstantsAreNotRun) {
     cn_graph g;
     cn_plan* plan = nullptr;
