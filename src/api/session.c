@@ -71,8 +71,8 @@ cornu_status cornu_session_output_shapes(cornu_session* session, const cornu_ten
 
     CN_TRY(check_run(session, in, n_in, out, n_out, "cornu_session_output_shapes"));
     CN_TRY(compile_shapes(session, in, n_in, &c));
-    if (n_out != c->program.graph.output_count) {
-        st = CN_FAIL(BAD_ARGUMENT, "cornu_session_output_shapes: the model has %d outputs; %d are given", c->program.graph.output_count, n_out);
+    if (n_out != c->program.output_count) {
+        st = CN_FAIL(BAD_ARGUMENT, "cornu_session_output_shapes: the model has %d outputs; %d are given", c->program.output_count, n_out);
     }
     for (int i = 0; st == CORNU_OK && i < n_out; i++) {
         const cn_type* type = &c->program.graph.types[c->program.graph.outputs[i]];
@@ -85,6 +85,32 @@ cornu_status cornu_session_output_shapes(cornu_session* session, const cornu_ten
 cornu_status cornu_session_run(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out) {
     CN_TRY(check_run(session, in, n_in, out, n_out, "cornu_session_run"));
     return cn_session_run(session, in, n_in, out, n_out);
+}
+
+int cornu_session_state_count(cornu_session* session) { return session ? session->state_count : 0; }
+
+const char* cornu_session_state_name(cornu_session* session, int index) {
+    return session && index >= 0 && index < session->state_count ? session->states[index].name : NULL;
+}
+
+static cornu_status check_state(cornu_session* session, int index, const void* tensor, const char* what) {
+    if (!session || !tensor) return CN_FAIL(BAD_ARGUMENT, "%s: session or the tensor is NULL", what);
+    if (index < 0 || index >= session->state_count) return CN_FAIL(BAD_ARGUMENT, "%s: there is no state %d of %d", what, index, session->state_count);
+    return CORNU_OK;
+}
+
+cornu_status cornu_session_get_state(cornu_session* session, int index, cornu_tensor* out) {
+    CN_TRY(check_state(session, index, out, "cornu_session_get_state"));
+    return cn_session_get_state(session, index, out);
+}
+
+cornu_status cornu_session_set_state(cornu_session* session, int index, const cornu_tensor* value) {
+    CN_TRY(check_state(session, index, value, "cornu_session_set_state"));
+    return cn_session_set_state(session, index, value);
+}
+
+void cornu_session_reset_states(cornu_session* session) {
+    if (session) cn_session_reset_states(session);
 }
 
 cornu_status cornu_session_get_info(cornu_session* session, cornu_session_info* info) {

@@ -55,6 +55,22 @@ static bool gather_keeps_apart(const split* s, const cn_node* node) {
     return node->attr.gather.axis == 0;
 }
 
+/* Sequence, states and mask have a row for each entry; the weights have none. */
+static bool rnn_keeps_apart(const split* s, const cn_node* node) {
+    for (int k = 0; k < node->input_count; k++) {
+        bool weights = k == 1 || k == 4;
+        if (node->inputs[k] != CN_NONE && in_is_batched(s, node, k) == weights) return false;
+    }
+    return true;
+}
+
+static bool attention_keeps_apart(const split* s, const cn_node* node) {
+    for (int k = 0; k < 3; k++) {
+        if (!in_is_batched(s, node, k)) return false;
+    }
+    return node->input_count < 4 || node->inputs[3] == CN_NONE || in_is_batched(s, node, 3) == (in_type(s, node, 3)->dims[0] != 1);
+}
+
 static bool keeps_apart(const split* s, const cn_node* node) {
     const cn_attr* a = &node->attr;
 
@@ -82,6 +98,8 @@ static bool keeps_apart(const split* s, const cn_node* node) {
         case CN_OP_arg: return a->arg.axis != 0;
         case CN_OP_cumulative: return a->cumulative.axis != 0;
         case CN_OP_matmul: return matmul_keeps_apart(s, node);
+        case CN_OP_rnn: return rnn_keeps_apart(s, node);
+        case CN_OP_attention: return attention_keeps_apart(s, node);
         case CN_OP_conv:
         case CN_OP_conv_transpose:
         case CN_OP_group_norm: return only_first(s, node);

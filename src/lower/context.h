@@ -20,6 +20,7 @@ struct cn_lower {
     int depth;         /* of nested calls */
     int slot_capacity;
     const cn_layer* root;
+    int no_states;     /* more than 0: no layer may keep a state */
     cn_id* unmasked;   /* tensors whose mask a layer took off, unmasked_count of them */
     int unmasked_count, unmasked_capacity;
     cn_arg* captured;  /* results of the layers named in options->outputs */

@@ -157,6 +157,12 @@ cn_id cn_lower_expand_last(cn_graph* g, cn_id x);
 /* x min(1 / |x|, 1 / epsilon), |x| the Euclidean norm over axes. */
 cn_id cn_lower_l2_normalize(cn_graph* g, cn_id x, uint32_t axes, double epsilon);
 
+/* ---- states ------------------------------------------------------------------------------------------------------ */
+
+/* State i that the layer keeps from run to run, and what it is from now on. */
+cornu_status cn_call_get_state(cn_call* call, int i, const cn_type* type, cn_id* value);
+cornu_status cn_call_set_state(cn_call* call, int i, cn_id value);
+
 /* ---- calling others ---------------------------------------------------------------------------------------------- */
 
 /* Calls a layer (also a nested model) on arguments. */

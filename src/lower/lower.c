@@ -43,6 +43,7 @@ void cn_program_deinit(cn_program* program) {
     cn_graph_deinit(&program->graph);
     cn_free(program->slots);
     cn_free(program->output_names);
+    cn_free(program->states);
     memset(program, 0, sizeof *program);
 }
 
@@ -86,6 +87,8 @@ static cornu_status add_outputs(cn_lower* cx, const cn_arg* out) {
         cn_graph_output(cx->g, values[i].tensor);
         p->output_names[i] = maker_of(cx, values[i].tensor);
     }
+    p->output_count = count;
+    for (int i = 0; i < p->state_count; i++) cn_graph_output(cx->g, p->states[i].value);
     return cn_graph_status(cx->g);
 }
 

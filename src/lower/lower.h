@@ -32,12 +32,21 @@ typedef struct cn_lower_options {
     void* watch_user;
 } cn_lower_options;
 
-/* A lowered model. */
+/* A tensor that a layer keeps from run to run; zeros at first. */
+typedef struct cn_state {
+    const char* name; /* "layers/lstm/states/0" */
+    cn_id value;      /* while lowering: what it is by now */
+} cn_state;
+
+/* A lowered model. Behind its inputs and outputs stand one input and one output for each state: what a run makes there, the next one gets. */
 typedef struct cn_program {
     cn_graph graph;
     const cn_variable** slots; /* the document's variable behind each slot of the graph's variable nodes */
     int slot_count;
-    const char** output_names; /* of graph.outputs: the layers that make them */
+    int output_count;          /* of the model; graph.outputs has state_count more */
+    const char** output_names; /* of those: the layers that make them */
+    cn_state* states;
+    int state_count;
 } cn_program;
 
 /* The inputs of the root model in flattened order (lists in order, dicts by sorted key). ports is in arena.

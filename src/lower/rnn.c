@@ -21,6 +21,7 @@ typedef struct recurrent {
     cn_id mask;            /* that steps are left out by: bool [B, T] or CN_NONE */
     cn_id out_mask;        /* that goes on with a sequence */
     bool sequences, state, backwards, zero_masked;
+    bool stateful; /* its states last from run to run */
     bool channels_first;
     cn_rnn_cell cell;
     cn_id states[CN_RNN_MAX_STATES];
@@ -77,14 +78,12 @@ static cornu_status read_arguments(recurrent* r, cn_value** states, int* count) 
 
 static cornu_status read_options(recurrent* r) {
     const cn_layer* layer = r->c->layer;
-    bool stateful;
 
     CN_TRY(cn_config_bool(layer, "return_sequences", false, &r->sequences));
     CN_TRY(cn_config_bool(layer, "return_state", false, &r->state));
     CN_TRY(cn_config_bool(layer, "go_backwards", false, &r->backwards));
     CN_TRY(cn_config_bool(layer, "zero_output_for_mask", false, &r->zero_masked));
-    CN_TRY(cn_config_bool(layer, "stateful", false, &stateful));
-    if (stateful) return cn_config_unsupported(layer, "stateful", "states that last from run to run are not known here");
+    CN_TRY(cn_config_bool(layer, "stateful", false, &r->stateful));
     /* Bidirectional overrules its layers. */
     if (cn_call_arg(r->c, -1, "zero_output_for_mask")->kind != CN_ARG_NONE) r->zero_masked = r->sequences;
     return CORNU_OK;
@@ -97,6 +96,10 @@ static cornu_status fit_states(recurrent* r, const cn_value* given, int count) {
     r->state_count = cn_rnn_cell_states(&r->cell, want, CN_RNN_MAX_STATES);
     r->zero_states = count == 0;
     for (int i = 0; i < r->state_count; i++) r->states[i] = CN_NONE;
+    if (count == 0 && r->stateful) {
+        r->zero_states = false;
+        for (int i = 0; i < r->state_count; i++) CN_TRY(cn_call_get_state(r->c, i, &want[i], &r->states[i]));
+    }
     if (count == 0) return CORNU_OK;
     if (count != r->state_count) return CN_FAIL(BAD_FILE, "its initial_state has %d tensors; it has %d states", count, r->state_count);
     for (int i = 0; i < count; i++) {
@@ -156,7 +159,7 @@ static cornu_status run_node(recurrent* r, const cn_attr* attr) {
     in[5] = r->mask;
     packed = cn_graph_add(g, CN_OP_rnn, in, 6, attr);
     r->out = r->sequences ? cn_graph_slice_axis(g, packed, 1, 0, outputs) : packed_row(g, packed, 0);
-    for (int i = 0; r->state && i < r->state_count; i++) r->states[i] = packed_row(g, packed, outputs + i);
+    for (int i = 0; (r->state || r->stateful) && i < r->state_count; i++) r->states[i] = packed_row(g, packed, outputs + i);
     return cn_graph_status(g);
 }
 
@@ -256,6 +259,7 @@ static cornu_status run(recurrent* r, const cn_value* states, int count) {
     CN_TRY(try_node(r, &attr, &node));
     if (node) CN_TRY(run_node(r, &attr));
     else CN_TRY(run_steps(r));
+    for (int i = 0; r->stateful && i < r->state_count; i++) CN_TRY(cn_call_set_state(r->c, i, r->states[i]));
     return give_back(r);
 }
 
@@ -275,11 +279,21 @@ static cornu_status cell_weights(cn_call* c, const char* class_name, const cn_la
     return CORNU_OK;
 }
 
+/* A layer that keeps states was built for one size of batch. */
+static cornu_status check_batch(recurrent* r) {
+    const cn_json* shape = cn_json_get(cn_json_get(r->c->layer->object, "build_config"), "input_shape");
+    int64_t batch, given = cn_call_type(r->c, r->x)->dims[0];
+
+    if (!cn_json_int64(cn_json_at(shape, 0), &batch) || batch == given) return CORNU_OK;
+    return CN_FAIL(BAD_ARGUMENT, "it keeps the states of %" PRId64 " sequences; %" PRId64 " are given", batch, given);
+}
+
 static cornu_status begin(recurrent* r, cn_call* c, cn_value** states, int* count) {
     memset(r, 0, sizeof *r);
     r->c = c;
     CN_TRY(read_arguments(r, states, count));
-    return read_options(r);
+    CN_TRY(read_options(r));
+    return r->stateful ? check_batch(r) : CORNU_OK;
 }
 
 static cornu_status lower_own_cell(cn_call* c, cn_rnn_cell_kind kind, const char* class_name) {
@@ -341,7 +355,7 @@ static cornu_status lower_conv_lstm_1d(cn_call* c) { return lower_conv_lstm(c, 1
 static cornu_status lower_conv_lstm_2d(cn_call* c) { return lower_conv_lstm(c, 2); }
 static cornu_status lower_conv_lstm_3d(cn_call* c) { return lower_conv_lstm(c, 3); }
 
-#define LIMITS "stateful: states do not last from run to run; dropout at training"
+#define LIMITS "dropout at training"
 const cn_layer_def cn_layers_rnn[] = {
     {"SimpleRNN", lower_simple_rnn, CN_MASK_OWN, false, LIMITS},
     {"LSTM", lower_lstm, CN_MASK_OWN, false, LIMITS},

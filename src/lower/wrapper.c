@@ -188,6 +188,7 @@ static cornu_status lower_time_distributed(cn_call* c) {
     const cn_arg* mask = cn_call_arg(c, 2, "mask");
     const cn_layer* layer;
     const cn_type *x, *m;
+    cornu_status st;
     cn_value value;
     cn_id y;
 
@@ -201,7 +202,10 @@ static cornu_status lower_time_distributed(cn_call* c) {
         return CN_FAIL(BAD_ARGUMENT, "its mask does not have the batch and steps of its input");
     }
     CN_TRY(cn_layer_sub(c->doc, c->layer, cn_config_get(c->layer, "layer"), "layer", &layer));
-    CN_TRY(c->training ? call_steps(c, layer, value, &y) : call_merged(c, layer, value, &y));
+    c->cx->no_states++;
+    st = c->training ? call_steps(c, layer, value, &y) : call_merged(c, layer, value, &y);
+    c->cx->no_states--;
+    CN_TRY(st);
     return cn_call_return_masked(c, y, value.mask);
 }
 
@@ -226,7 +230,7 @@ static cornu_status lower_spectral_normalization(cn_call* c) {
 
 const cn_layer_def cn_layers_wrapper[] = {
     {"Bidirectional", lower_bidirectional, CN_MASK_OWN, false, "as its layers"},
-    {"TimeDistributed", lower_time_distributed, CN_MASK_OWN, false, "layers that give several tensors"},
+    {"TimeDistributed", lower_time_distributed, CN_MASK_OWN, false, "layers that give several tensors or keep states"},
     {"SpectralNormalization", lower_spectral_normalization, CN_MASK_OWN, false, "training"},
     {0},
 };

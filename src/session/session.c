@@ -72,7 +72,7 @@ static bool inner_unknown(const cornu_session* s, bool* rank_unknown) {
 
 /* The outputs' ports from two lowerings: a dimension that differs between them is not fixed. */
 static cornu_status set_outputs(cornu_session* s, const cn_program* a, const cn_program* b) {
-    s->output_count = a->graph.output_count;
+    s->output_count = a->output_count;
     s->outputs = cn_arena_array(&s->arena, (size_t)s->output_count + 1, sizeof *s->outputs);
     if (!s->outputs) return CN_NO_MEMORY((size_t)s->output_count * sizeof *s->outputs);
     for (int i = 0; i < s->output_count; i++) {
@@ -104,8 +104,9 @@ static cornu_status learn_outputs(cornu_session* s) {
     if (st == CORNU_BAD_ARGUMENT) st = CORNU_BAD_FILE;      /* the file's own shapes do not fit each other */
     if (st != CORNU_OK) return st;
     st = probe(s, 3, 71, &b);
-    if (st == CORNU_OK && a.graph.output_count == b.graph.output_count) st = set_outputs(s, &a, &b);
+    if (st == CORNU_OK && a.output_count == b.output_count) st = set_outputs(s, &a, &b);
     else st = set_outputs(s, &a, &a);
+    if (st == CORNU_OK) st = cn_session_learn_states(s, &a);
     cn_program_deinit(&a);
     cn_program_deinit(&b);
     return st;
@@ -211,6 +212,7 @@ void cn_session_destroy(cornu_session* s) {
     }
     for (int i = 0; s->converted && i < s->input_count; i++) cn_free_aligned(s->converted[i]);
     cn_free(s->results);
+    cn_session_reset_states(s);
     cn_arena_deinit(&s->arena);
     cn_model_release(s->model);
     cn_free(s);
@@ -325,13 +327,15 @@ static cornu_status run_locked(cornu_session* s, const cornu_tensor* in, int n_i
         if (!in[i].data && s->types[i].dtype != 0 && cn_type_count(&s->types[i]) > 0) return CN_FAIL(BAD_ARGUMENT, "input '%s' has no data", s->inputs[i].name);
     }
     CN_TRY(cn_session_compile(s, s->types, &c));
-    if (n_out != c->program.graph.output_count) return CN_FAIL(BAD_ARGUMENT, "the model has %d outputs; %d are given", c->program.graph.output_count, n_out);
+    if (n_out != c->program.output_count) return CN_FAIL(BAD_ARGUMENT, "the model has %d outputs; %d are given", c->program.output_count, n_out);
     CN_TRY(reserve_memory(s, c->plan->arena_bytes * (uint64_t)c->plan->lanes));
     if (!s->results) {
-        s->results = cn_alloc_zero((size_t)n_out + 1, sizeof *s->results);
+        s->results = cn_alloc_zero((size_t)c->program.graph.output_count + 1, sizeof *s->results);
         if (!s->results) return CN_NO_MEMORY((size_t)n_out * sizeof *s->results);
     }
     for (int i = 0; i < n_in; i++) CN_TRY(convert_input(s, i, &in[i]));
+    CN_TRY(cn_session_learn_states(s, &c->program));
+    CN_TRY(cn_session_bind_states(s, &c->program, s->pointers, s->results));
     fresh = true;
     CN_STEP(prepare_outputs(s, &c->program.graph, out, n_out, &made));
     run.inputs = s->pointers;
@@ -339,6 +343,7 @@ static cornu_status run_locked(cornu_session* s, const cornu_tensor* in, int n_i
     run.arena = s->memory;
     CN_STEP(s->backend->run(c->executable, &run));
     s->runs++;
+    cn_session_advance_states(s);
 done:
     for (int i = 0; st != CORNU_OK && fresh && i < n_out; i++) {
         if (i < 64 ? made >> i & 1 : out[i].owner != NULL) cornu_tensor_release(&out[i]);

@@ -12,6 +12,13 @@ extern "C" {
 /* Compiled shapes that a session keeps; the least recently used goes first. */
 #define CN_SESSION_SHAPES 8
 
+/* A state that a layer keeps. A run reads one memory and writes the other, so that one that fails changes nothing. */
+typedef struct cn_session_state {
+    const char* name;
+    cn_type type;  /* dtype 0 until it is known */
+    void* data[2]; /* the present values, and room for the next; NULL until it is known */
+} cn_session_state;
+
 struct cornu_session {
     cornu_model* model;
     cn_arena arena;
@@ -31,6 +38,8 @@ struct cornu_session {
     cn_type* types;         /* input_count of them: of the inputs of the run */
     const void** pointers;  /* of the inputs */
     void** results;         /* of the outputs */
+    cn_session_state* states; /* in the arena */
+    int state_count;
     void** converted;       /* inputs of another dtype, converted: kept from run to run */
     uint64_t* converted_bytes;
 };
@@ -41,6 +50,14 @@ void cn_session_destroy(cornu_session* session);
 cornu_status cn_session_compile(cornu_session* session, const cn_type* inputs, cn_compiled** out);
 /* Types of the graph's inputs for the caller's tensors, checked against the ports. */
 cornu_status cn_session_types(cornu_session* session, const cornu_tensor* in, int n_in, cn_type* types);
+/* Copies a state's values; gives it values; makes all of them zeros of a size that the next run decides. */
+cornu_status cn_session_get_state(cornu_session* session, int i, cornu_tensor* out);
+cornu_status cn_session_set_state(cornu_session* session, int i, const cornu_tensor* value);
+void cn_session_reset_states(cornu_session* session);
+/* Points the run's inputs and outputs behind the model's own at the states. For state.c's callers in session/. */
+cornu_status cn_session_learn_states(cornu_session* session, const cn_program* program);
+cornu_status cn_session_bind_states(cornu_session* session, const cn_program* program, const void** inputs, void** outputs);
+void cn_session_advance_states(cornu_session* session);
 cornu_status cn_session_run(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out);
 
 #ifdef __cplusplus
