@@ -32,9 +32,11 @@ def sequence_case(name, build, inputs, tolerance):
     """inputs: for each input its shape with the steps as "T", or ("ids", ...) for integers with zeros in the given pattern."""
     import oracle
 
+    fixed = 3 if name.startswith("stateful.") else None  # the states of as many sequences last from run to run
+
     def draw(rng):
         runs = []
-        for batch in BATCHES:
+        for batch in [fixed] * 3 if fixed else BATCHES:
             run = [draw_one(spec, batch, rng) for spec in inputs]
             runs.append(run if len(run) > 1 else run[0])
         return runs
@@ -43,6 +45,7 @@ def sequence_case(name, build, inputs, tolerance):
         import keras
 
         tensors = [keras.Input(spec[1] if spec[0] in ("ids", "bool") else shape_of(spec),
+                               batch_size=fixed,
                                dtype={"ids": "int32", "bool": "bool"}.get(spec[0]), name=f"in{i}") for i, spec in enumerate(inputs)]
         outputs = build(*tensors)
         return keras.Model(tensors if len(tensors) > 1 else tensors[0], outputs)
@@ -107,6 +110,7 @@ def declared():
     yield from multi_head()
     yield from grouped()
     yield from wrappers()
+    yield from stateful()
 
 
 def recurrent():
@@ -440,3 +444,26 @@ def wrappers():
     yield "SpectralNormalization.Dense", lambda x: layers.SpectralNormalization(layers.Dense(4, activation="tanh"))(x), [(5,)], None
     yield "SpectralNormalization.Conv2D", lambda x: layers.SpectralNormalization(layers.Conv2D(4, 3), power_iterations=3)(x), [(6, 5, 2)], None
     yield "SpectralNormalization.mask", lambda x: layers.LSTM(3)(layers.SpectralNormalization(layers.Dense(4))(embed(x))), [("ids", (5,), "holes")], None
+
+
+def stateful():
+    from keras import layers
+
+    for name in CELLS:
+        yield (f"stateful.{name}", lambda x, n=name: kind(n)(**arguments(n, units=4, stateful=True, return_sequences=True))(x), [(5, 3)], None)
+        yield (f"stateful.{name}.masked", lambda x, n=name: kind(n)(**arguments(n, units=4, stateful=True, return_state=True))(embed(x)),
+               [("ids", (5,), "right")], None)
+    yield "stateful.softmax", lambda x: layers.LSTM(4, stateful=True, activation="softmax")(x), [(5, 3)], None
+    yield "stateful.stack", lambda x: layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)], stateful=True)(x), [(5, 3)], None
+    yield "stateful.Bidirectional", lambda x: layers.Bidirectional(layers.GRU(4, stateful=True, return_sequences=True))(x), [(5, 3)], None
+    yield "stateful.two", lambda x: layers.GRU(3, stateful=True)(layers.LSTM(4, stateful=True, return_sequences=True)(x)), [(5, 3)], None
+    yield "stateful.ConvLSTM1D", lambda x: layers.ConvLSTM1D(2, 2, stateful=True)(x), [(3, 5, 2)], None
+    yield "stateful.shared", shared, [(5, 3), (4, 3)], None
+
+
+def shared(a, b):
+    """One layer called twice in a run: the second call begins where the first ended."""
+    from keras import layers
+
+    layer = layers.LSTM(4, stateful=True)
+    return layers.Concatenate()([layer(a), layer(b)])
