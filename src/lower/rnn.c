@@ -78,6 +78,7 @@ static cornu_status read_arguments(recurrent* r, cn_value** states, int* count) 
 
 static cornu_status read_options(recurrent* r) {
     const cn_layer* layer = r->c->layer;
+    bool time_major;
 
     CN_TRY(cn_config_bool(layer, "return_sequences", false, &r->sequences));
     CN_TRY(cn_config_bool(layer, "return_state", false, &r->state));
@@ -86,6 +87,9 @@ static cornu_status read_options(recurrent* r) {
     CN_TRY(cn_config_bool(layer, "stateful", false, &r->stateful));
     /* Bidirectional overrules its layers. */
     if (cn_call_arg(r->c, -1, "zero_output_for_mask")->kind != CN_ARG_NONE) r->zero_masked = r->sequences;
+    if (cn_call_arg(r->c, -1, "go_backwards")->kind != CN_ARG_NONE) r->backwards = true;
+    CN_TRY(cn_config_bool(layer, "time_major", false, &time_major));
+    if (time_major) return cn_config_unsupported(layer, "time_major", "Keras 3 has no such option");
     return CORNU_OK;
 }
 

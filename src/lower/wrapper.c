@@ -5,11 +5,12 @@
 
 /* ---- Bidirectional ---- */
 
-/* What a direction is called with besides the sequence: the mask, its half of initial_state, and that masked outputs are 0. */
-static cornu_status direction_kwargs(cn_call* c, const cn_value* states, int count, cn_arg* out) {
-    static const char* const names[] = {"mask", "initial_state", "zero_output_for_mask"};
-    cn_arg* items = cn_call_alloc(c, 3 * sizeof *items);
-    const char** keys = cn_call_alloc(c, 3 * sizeof *keys);
+/* What a direction is called with besides the sequence: the mask, its half of initial_state, that masked outputs are 0, and, where the config has one
+ * layer for both, that it goes backwards. */
+static cornu_status direction_kwargs(cn_call* c, const cn_value* states, int count, bool backwards, cn_arg* out) {
+    static const char* const names[] = {"mask", "initial_state", "zero_output_for_mask", "go_backwards"};
+    cn_arg* items = cn_call_alloc(c, 4 * sizeof *items);
+    const char** keys = cn_call_alloc(c, 4 * sizeof *keys);
     cn_arg* list = cn_call_alloc(c, ((size_t)count + 1) * sizeof *list);
 
     if (!items || !keys || !list) return CORNU_NO_MEMORY;
@@ -17,8 +18,8 @@ static cornu_status direction_kwargs(cn_call* c, const cn_value* states, int cou
     for (int i = 0; i < count; i++) list[i] = cn_arg_tensor(states[i]);
     items[0] = *cn_call_arg(c, 2, "mask");
     items[1] = (cn_arg){.kind = count ? CN_ARG_LIST : CN_ARG_NONE, .value = {CN_NONE, CN_NONE}, .items = list, .count = count};
-    items[2] = (cn_arg){.kind = CN_ARG_LIST, .value = {CN_NONE, CN_NONE}};
-    *out = (cn_arg){.kind = CN_ARG_DICT, .value = {CN_NONE, CN_NONE}, .items = items, .keys = keys, .count = 3};
+    items[2] = items[3] = (cn_arg){.kind = CN_ARG_LIST, .value = {CN_NONE, CN_NONE}};
+    *out = (cn_arg){.kind = CN_ARG_DICT, .value = {CN_NONE, CN_NONE}, .items = items, .keys = keys, .count = backwards ? 4 : 3};
     return CORNU_OK;
 }
 
@@ -61,8 +62,8 @@ static cornu_status call_direction(cn_call* c, int i, const cn_value* states, in
     const cn_layer* layer;
 
     if (sequence.kind == CN_ARG_LIST && sequence.count > 0) sequence = sequence.items[0];
-    CN_TRY(cn_layer_sub(c->doc, c->layer, object, attributes[i], &layer));
-    CN_TRY(direction_kwargs(c, states, count, &kwargs));
+    CN_TRY(cn_layer_sub(c->doc, c->layer, object ? object : cn_config_get(c->layer, "layer"), attributes[i], &layer));
+    CN_TRY(direction_kwargs(c, states, count, !object, &kwargs));
     CN_TRY(cn_lower_call(c->cx, layer, &sequence, 1, &kwargs, &out));
     return cn_arg_flatten(c->cx, &out, &d->results[i], &d->counts[i]);
 }
@@ -75,12 +76,11 @@ static cornu_status check_directions(cn_call* c, bool* sequences, bool* state) {
     bool* const outs[] = {sequences, state};
 
     if (!forward) return cn_config_bad(c->layer, "layer", "a recurrent layer's object is allowed");
-    if (!backward) return cn_config_bad(c->layer, "backward_layer", "a recurrent layer's object is allowed");
     for (int i = 0; i < 2; i++) {
         *outs[i] = cn_json_bool(cn_json_get(forward, keys[i]));
-        if (cn_json_bool(cn_json_get(backward, keys[i])) != *outs[i]) return CN_FAIL(BAD_FILE, "%s differs between its two layers", keys[i]);
+        if (backward && cn_json_bool(cn_json_get(backward, keys[i])) != *outs[i]) return CN_FAIL(BAD_FILE, "%s differs between its two layers", keys[i]);
     }
-    if (cn_json_bool(cn_json_get(forward, "go_backwards")) == cn_json_bool(cn_json_get(backward, "go_backwards"))) {
+    if (cn_json_bool(cn_json_get(forward, "go_backwards")) == (!backward || cn_json_bool(cn_json_get(backward, "go_backwards")))) {
         return CN_FAIL(BAD_FILE, "go_backwards is the same in its two layers");
     }
     return CORNU_OK;
@@ -89,6 +89,7 @@ static cornu_status check_directions(cn_call* c, bool* sequences, bool* state) {
 static cornu_status lower_bidirectional(cn_call* c) {
     const cn_arg *x = cn_call_arg(c, 0, "sequences"), *mask = cn_call_arg(c, 2, "mask"), *initial = cn_call_arg(c, 1, "initial_state");
     cn_value *states = NULL, *results;
+    cn_arg rest;
     cn_id y[2], out_mask = CN_NONE;
     directions d;
     bool sequences = false, state = false;
@@ -97,7 +98,10 @@ static cornu_status lower_bidirectional(cn_call* c) {
     CN_TRY(check_directions(c, &sequences, &state));
     if (cn_config_get(c->layer, "merge_mode")) CN_TRY(cn_config_choice(c->layer, "merge_mode", "concat", "concat|sum|mul|ave", &mode));
     else if (!cn_json_get(c->layer->config, "merge_mode")) mode = 0;
-    if (x->kind == CN_ARG_LIST && x->count > 1) return CN_FAIL(UNSUPPORTED, "states in the list of its inputs, as Keras 2 recorded them");
+    if (x->kind == CN_ARG_LIST && x->count > 1 && initial->kind == CN_ARG_NONE) { /* as Keras 2 recorded states */
+        rest = (cn_arg){.kind = CN_ARG_LIST, .value = {CN_NONE, CN_NONE}, .items = x->items + 1, .count = x->count - 1};
+        initial = &rest;
+    }
     if (initial->kind != CN_ARG_NONE) CN_TRY(cn_arg_flatten(c->cx, initial, &states, &count));
     if (count % 2) return CN_FAIL(BAD_FILE, "its initial_state has %d tensors; an even number is allowed", count);
     for (int i = 0; i < 2; i++) {
