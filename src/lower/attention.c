@@ -203,10 +203,12 @@ static cornu_status projection(heads* h, const char* attributes, int in_ndim, co
     int n = 0;
 
     CN_TRY(cn_layer_sub_plain(h->c->doc, h->c->layer, "EinsumDense", attributes, &sub.layer));
-    for (int i = 0; i < in_ndim; i++) flat[0] *= dims[n++] = in[i];
-    for (int i = 0; i < out_ndim; i++) flat[1] *= dims[n++] = out[i];
+    if (in_ndim + out_ndim > CORNU_MAX_DIMS) return CN_FAIL(BAD_ARGUMENT, "its output has too many axes");
+    for (int i = 0; i < in_ndim; i++) dims[n++] = in[i];
+    for (int i = 0; i < out_ndim; i++) dims[n++] = out[i];
     CN_TRY(cn_call_weight_count(&sub, h->use_bias ? 2 : 1));
     CN_TRY(cn_call_weight(&sub, 0, n, dims, kernel));
+    for (int i = 0; i < n; i++) flat[i < in_ndim ? 0 : 1] *= dims[i]; /* sizes of the file, so no overflow */
     *kernel = cn_graph_reshape(h->c->g, *kernel, 2, flat);
     *bias = CN_NONE;
     if (!h->use_bias) return cn_graph_status(h->c->g);
@@ -521,9 +523,9 @@ static cornu_status lower_multi_head_attention(cn_call* c) {
 
     CN_TRY(begin_heads(c, &h, &causal));
     CN_TRY(fill_masks(&h, &value_mask, &key_mask));
-    CN_TRY(cn_config_int(c->layer, "num_heads", 0, 1, INT32_MAX, &h.heads));
+    CN_TRY(cn_config_size(c->layer, "num_heads", &h.heads));
     h.kv_heads = h.heads;
-    CN_TRY(cn_config_int(c->layer, "key_dim", 0, 1, INT32_MAX, &h.key_dim));
+    CN_TRY(cn_config_size(c->layer, "key_dim", &h.key_dim));
     h.value_dim = h.key_dim;
     if (cn_config_get(c->layer, "value_dim")) CN_TRY(cn_config_int(c->layer, "value_dim", 0, 1, INT32_MAX, &h.value_dim));
     CN_TRY(read_axes(&h));
@@ -545,9 +547,9 @@ static cornu_status lower_group_query_attention(cn_call* c) {
 
     CN_TRY(begin_heads(c, &h, &causal));
     CN_TRY(fill_masks(&h, &value_mask, &key_mask));
-    CN_TRY(cn_config_int(c->layer, "num_query_heads", 0, 1, INT32_MAX, &h.heads));
-    CN_TRY(cn_config_int(c->layer, "num_key_value_heads", 0, 1, INT32_MAX, &h.kv_heads));
-    CN_TRY(cn_config_int(c->layer, "head_dim", 0, 1, INT32_MAX, &h.key_dim));
+    CN_TRY(cn_config_size(c->layer, "num_query_heads", &h.heads));
+    CN_TRY(cn_config_size(c->layer, "num_key_value_heads", &h.kv_heads));
+    CN_TRY(cn_config_size(c->layer, "head_dim", &h.key_dim));
     if (h.heads % h.kv_heads) return cn_config_bad(c->layer, "num_query_heads", "a multiple of num_key_value_heads is allowed");
     h.value_dim = h.key_dim;
     h.axes = 1u << 1;

@@ -19,7 +19,7 @@ static cornu_status read_conv(cn_rnn_cell* cell, int spatial, const cn_layer* co
 
     conv->spatial = spatial;
     conv->groups = 1;
-    CN_TRY(cn_config_int(config, "filters", 0, 1, INT64_MAX / 8, &cell->units));
+    CN_TRY(cn_config_size(config, "filters", &cell->units));
     CN_TRY(cn_config_ints(config, "kernel_size", spatial, 1, 1, INT32_MAX, kernel));
     CN_TRY(cn_config_ints(config, "strides", spatial, 1, 1, INT32_MAX, conv->strides));
     CN_TRY(cn_config_ints(config, "dilation_rate", spatial, 1, 1, INT32_MAX, conv->dilation));

@@ -183,6 +183,8 @@ cn_id cn_to_channels_last(cn_graph* g, cn_id x);
 cn_id cn_to_channels_first(cn_graph* g, cn_id x);
 /* axis of a config made non-negative; CORNU_BAD_ARGUMENT when it is not in [-ndim, ndim). */
 cornu_status cn_call_axis(cn_call* call, const char* key, int64_t axis, int ndim, int* out);
+/* An integer from 1 to INT32_MAX that the config must have. */
+cornu_status cn_config_size(const cn_layer* layer, const char* key, int64_t* out);
 /* Reads data_format: null or absent is channels_last. */
 cornu_status cn_call_data_format(cn_call* call, bool* channels_first);
 /* The one input of a layer over images of 1 to 3 dimensions, as it came: CORNU_BAD_ARGUMENT unless it has spatial + 2 axes. Reads

@@ -7,6 +7,11 @@
 #include "keras/naming.h"
 #include "lower/context.h"
 
+cornu_status cn_config_size(const cn_layer* layer, const char* key, int64_t* out) {
+    if (!cn_config_get(layer, key)) return cn_config_bad(layer, key, "an integer from 1 to 2147483647 is allowed");
+    return cn_config_int(layer, key, 0, 1, INT32_MAX, out);
+}
+
 bool cn_rnn_cell_kind_of(const char* class_name, cn_rnn_cell_kind* kind) {
     static const struct {
         const char* name;
@@ -75,7 +80,7 @@ static cornu_status read_plain(cn_rnn_cell* cell, const cn_layer* config, const 
     bool use_bias;
     int64_t dims[2];
 
-    CN_TRY(cn_config_int(config, "units", 0, 1, INT64_MAX / 8, &cell->units));
+    CN_TRY(cn_config_size(config, "units", &cell->units));
     CN_TRY(cn_config_bool(config, "use_bias", true, &use_bias));
     if (cell->kind == CN_CELL_GRU) CN_TRY(cn_config_bool(config, "reset_after", true, &cell->reset_after));
     CN_TRY(cn_rnn_cell_no_dropout(&cell->call, config));
