@@ -298,14 +298,11 @@ def layer_case(name, title, arguments):
 
 
 def write_small(path):
-    """The first case of each class and a few networks, their members deflated: 60 cases in half a megabyte."""
-    import io
-    import zipfile
-
+    """The first case of each class and a few networks, their members deflated: 60 cases in half a megabyte; beside them some
+    sequences."""
     import networks
     import numpy as np
-    import oracle
-    import pack
+    import sequences
     import specs
 
     cases = []
@@ -316,6 +313,17 @@ def write_small(path):
         arguments, _ = next(iter(argument_sets(name, specs, rng)))
         cases.append(layer_case(name, case_name(name, specs.LAYERS[name][1], arguments), arguments))
     cases += networks.cases(5, report.Report())
+    write_deflated(path, cases)
+    path = os.path.join(os.path.dirname(path), "small_sequences.pack")
+    write_deflated(path, sequences.cases(report.Report(), lambda name: name in sequences.SMALL))
+
+
+def write_deflated(path, cases):
+    import io
+    import zipfile
+
+    import pack
+
     for case in cases:
         packed = io.BytesIO()
         with zipfile.ZipFile(io.BytesIO(case.model)) as old, zipfile.ZipFile(packed, "w") as new:

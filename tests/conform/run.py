@@ -22,7 +22,7 @@ def main():
     if not runner:
         out.skip("conform", "there is no program conform_runner in " + options.build)
         return 0
-    packs = [os.path.join(HERE, "small.pack")]
+    packs = [os.path.join(HERE, f) for f in ("small.pack", "small_sequences.pack")]
     failed = 0
     if not options.small:
         made = subprocess.run([sys.executable, os.path.join(HERE, "generate.py"), "--build", options.build])

@@ -8,6 +8,16 @@ BATCHES = (1, 3, 7)
 STEPS = (6, 1)
 # Activations of every form: elementwise, with a softmax over the units, and none.
 ACTIVATIONS = ["tanh", "sigmoid", "relu", "hard_sigmoid", "linear", "softmax", "gelu", "elu", "softsign", "leaky_relu"]
+# The cases that are committed, for machines without Keras.
+SMALL = """SimpleRNN.default LSTM.default GRU.default GRU_before.default LSTM.activation=softmax GRU.dtype=float16 LSTM.units=65
+    mask.SimpleRNN.holes.sequences mask.LSTM.left.zero mask.LSTM.all.state mask.GRU.right.backwards mask.GRU_before.holes.state
+    mask.GRU.left.softmax mask.LSTM.masking mask.GRU.deep state.LSTM state.GRU.masked_input RNN.LG.state RNN.SSGBL.mask.holes
+    cell.StackedRNNCells ConvLSTM1D.mask.holes ConvLSTM2D.channels_first ConvLSTM2D.same Bidirectional.LSTM.concat.sequences=True.mask.holes
+    Bidirectional.GRU.None.state Bidirectional.two_layers TimeDistributed.Functional TimeDistributed.mask.left Attention.mask.holes
+    AdditiveAttention.mask.causal.right MultiHeadAttention.cross MultiHeadAttention.scores.causal MultiHeadAttention.attention_mask.heads
+    MultiHeadAttention.axes_both MultiHeadAttention.mask.plain.all MultiHeadAttention.mask.dropout.all MultiHeadAttention.taken.left
+    MultiHeadAttention.gate_value_dim.causal GroupQueryAttention.sliding_window.causal GroupQueryAttention.mask.scores.all
+    SpectralNormalization.mask stateful.LSTM stateful.shared""".split()
 CELLS = {"SimpleRNN": {}, "LSTM": {}, "GRU": {}, "GRU_before": {"reset_after": False}}
 PATTERNS = ("right", "left", "holes", "all")
 
