@@ -13,6 +13,10 @@ static double product_work(const cn_graph* g, const cn_node* node, double* rows)
     double count = (double)cn_type_count(y);
 
     *rows = count / (double)(y->dims[y->ndim - 1] > 0 ? y->dims[y->ndim - 1] : 1);
+    if (node->op == CN_OP_rnn) { /* its rows run in groups of a few */
+        *rows = 4 * (double)a->dims[0];
+        return (double)cn_type_count(a) * (double)y->dims[2];
+    }
     if (node->op == CN_OP_matmul) return count * (double)a->dims[a->ndim - (node->attr.matmul.transpose_a ? 2 : 1)];
     return count * (double)cn_type_count(&g->types[node->inputs[1]]) / (double)(y->dims[y->ndim - 1] > 0 ? y->dims[y->ndim - 1] : 1);
 }
@@ -24,7 +28,7 @@ int64_t cn_plan_parts(const cn_graph* g, int64_t batch) {
         for (int i = 0; i < g->count; i++) {
             const cn_node* node = &g->nodes[i];
             double rows, work;
-            if (node->op != CN_OP_matmul && node->op != CN_OP_conv && node->op != CN_OP_conv_transpose) continue;
+            if (node->op != CN_OP_matmul && node->op != CN_OP_conv && node->op != CN_OP_conv_transpose && node->op != CN_OP_rnn) continue;
             if (g->types[i].ndim < 2 || g->types[i].dims[0] % batch != 0) continue;
             work = product_work(g, node, &rows);
             all += work;

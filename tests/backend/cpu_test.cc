@@ -193,6 +193,51 @@ TEST(Cpu, ReductionsAndNorms) {
     }
 }
 
+// Every kind of recurrent layer, for batches below, at and above the rows that run together.
+TEST(Cpu, RecurrentLayers) {
+    for (int kind : {0, 1, 2, 3}) {
+        for (int64_t batch : {1, 4, 6, 8}) {
+            for (bool sequences : {false, true}) {
+                SCOPED_TRACE(std::to_string(kind) + " " + std::to_string(batch) + " " + std::to_string(sequences));
+                Graph m;
+                int64_t units = 11, gates = kind == 0 ? 1 : kind == 1 ? 4 : 3;
+                cn_attr a = no_attr();
+                a.rnn.kind = kind == 0 ? CN_RNN_SIMPLE : kind == 1 ? CN_RNN_LSTM : CN_RNN_GRU;
+                a.rnn.act = {CN_EW_tanh, 0, 0, 0};
+                a.rnn.gate = {CN_EW_sigmoid, 0, 0, 0};
+                a.rnn.reset_after = kind == 3;
+                a.rnn.sequences = sequences;
+                a.rnn.backwards = batch == 4;
+                a.rnn.zero_masked = batch == 6;
+                cn_id z = m.input({batch, 5, gates * units});
+                cn_id kernel = cn_graph_ew2(&m.g, CN_EW_mul, m.variable({units, gates * units}), cn_graph_scalar(&m.g, CORNU_FLOAT32, 0.3));
+                cn_id mask = batch > 4 ? cn_graph_ew2(&m.g, CN_EW_gt, m.input({batch, 5}, "m"), cn_graph_scalar(&m.g, CORNU_FLOAT32, -0.3)) : CN_NONE;
+                cn_id h = batch == 8 ? m.input({batch, units}, "h") : CN_NONE, c = batch == 8 && kind == 1 ? m.input({batch, units}, "c") : CN_NONE;
+                cn_id bias = kind == 3 ? m.variable({gates * units}) : CN_NONE;
+                expect_as_reference(m, m.add(CN_OP_rnn, {z, kernel, h, c, bias, mask}, a), 2e-6);
+            }
+        }
+    }
+}
+
+TEST(Cpu, Attention) {
+    for (int64_t queries : {1, 5, 6, 13}) {
+        for (int mask : {0, 1, 2, 3}) {
+            SCOPED_TRACE(std::to_string(queries) + " " + std::to_string(mask));
+            Graph m;
+            cn_attr a = no_attr();
+            a.attention.scale = 0.4;
+            a.attention.causal = mask == 3;
+            a.attention.zero_rows = queries == 5;
+            std::vector<cn_id> in = {m.input({2, 4, queries, 8}, "q"), m.input({2, 2, 37, 8}, "k"), m.input({2, 2, 37, 10}, "v")};
+            cn_id limit = cn_graph_scalar(&m.g, CORNU_FLOAT32, queries == 13 ? 0.9 : -0.2);
+            if (mask == 1) in.push_back(cn_graph_ew2(&m.g, CN_EW_gt, m.input({2, 1, 1, 37}, "m"), limit));
+            if (mask == 2) in.push_back(cn_graph_ew2(&m.g, CN_EW_gt, m.input({2, 4, queries, 37}, "m"), limit));
+            expect_as_reference(m, m.add(CN_OP_attention, in, a));
+        }
+    }
+}
+
 TEST(Cpu, Resizes) {
     for (cn_resize_kind kind : {CN_RESIZE_NEAREST, CN_RESIZE_BILINEAR, CN_RESIZE_BICUBIC}) {
         for (bool antialias : {false, true}) {

@@ -27,7 +27,7 @@ static void product(const cn_loops* loops, int n, int64_t k, const float* const*
 }
 
 static void activate(const cn_loops* loops, const cn_act* act, int64_t n, float* x) {
-    if (act->fn != CN_EW_copy) loops->ew[act->fn](n, x, NULL, act, x);
+    if (act->fn != CN_EW_copy) loops->ew[act->fn](n, x, x, act, x);
 }
 
 /* ---- rnn ---- */
