@@ -5,7 +5,8 @@
  *     batch_norm(x * W + b) ->  x * (W s) + (b s + t),  s = gamma / sqrt(var + eps), t = beta - mean s
  *     batch_norm(x)         ->  x s + t, where there is no product
  *
- * The new weights are expressions of the variables in float64, rounded once. A product that others read too is left alone. */
+ * The new weights are expressions of the variables. Vectors are float64 until the end; the weights, which may be large, are multiplied in
+ * their own dtype. A product that others read too is left alone. */
 #include <string.h>
 
 #include "base/dtype.h"
@@ -69,8 +70,7 @@ static cn_id rebuild(cn_rewrite* r, const product* p, cn_id scale, cn_id shift) 
 
     if (scale != CN_NONE) {
         for (int i = 0; i < ndim; i++) dims[i] = i == p->channel_axis ? p->channels : 1;
-        in[1] = cn_graph_ew2(g, CN_EW_mul, wide(g, in[1]), cn_graph_reshape(g, scale, ndim, dims));
-        in[1] = cn_graph_cast(g, in[1], dtype);
+        in[1] = cn_graph_ew2(g, CN_EW_mul, in[1], cn_graph_reshape(g, cn_graph_cast(g, scale, dtype), ndim, dims));
     }
     if (in[2] != CN_NONE) {
         in[2] = wide_vector(g, in[2], p->channels);

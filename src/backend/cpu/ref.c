@@ -108,6 +108,26 @@ typedef struct evaluator {
     void** values; /* of each value: its elements, NULL until made */
 } evaluator;
 
+/* y = x z for z with one element a channel of the last axis: what large folded weights are made by. The same results as cn_ref_ew, in
+ * less time. False: it is something else. */
+static bool scale_channels(const cn_ref_step* s) {
+    int64_t channels, rows;
+    const float *x, *z;
+    float* y = s->out;
+
+    if (s->op != CN_OP_ew || s->attr->ew.fn != CN_EW_mul || s->type->dtype != CORNU_FLOAT32 || s->type->ndim < 1) return false;
+    channels = s->type->dims[s->type->ndim - 1];
+    if (!cn_type_equal(s->types[0], s->type) || cn_type_count(s->types[1]) != channels || channels == 0) return false;
+    if (s->types[1]->ndim < 1 || s->types[1]->dims[s->types[1]->ndim - 1] != channels) return false;
+    rows = cn_type_count(s->type) / channels;
+    x = s->in[0];
+    z = s->in[1];
+    for (int64_t i = 0; i < rows; i++, x += channels, y += channels) {
+        for (int64_t j = 0; j < channels; j++) y[j] = (float)((double)x[j] * (double)z[j]);
+    }
+    return true;
+}
+
 static cornu_status evaluate_node(evaluator* e, int i, void* out) {
     const cn_node* node = &e->g->nodes[i];
     const cn_type** types = NULL;
@@ -132,7 +152,7 @@ static cornu_status evaluate_node(evaluator* e, int i, void* out) {
         in[k] = e->values[node->inputs[k]];
     }
     step = (cn_ref_step){node->op, &node->attr, node->input_count, types, in, &e->g->types[i], out, 0, 0};
-    CN_STEP(cn_ref_run(&step));
+    if (!scale_channels(&step)) CN_STEP(cn_ref_run(&step));
 done:
     cn_free(types);
     cn_free(in);
