@@ -62,7 +62,7 @@ TEST(Plan, RandomGraphsDoNotOverlap) {
             switch (random() % 5) {
                 case 0: v = cn_graph_ew1(&g, CN_EW_relu, x); break;
                 case 1: v = cn_type_equal(&g.types[x], &g.types[y]) ? cn_graph_ew2(&g, CN_EW_add, x, y) : cn_graph_ew1(&g, CN_EW_neg, x); break;
-                case 2: v = cn_graph_reshape(&g, x, random() % 2 ? 1 : 2, random() % 2 ? flat : rows); break;
+                case 2: v = random() % 2 ? cn_graph_reshape(&g, x, 1, flat) : cn_graph_reshape(&g, x, 2, rows); break;
                 case 3: v = g.types[x].ndim == 2 ? cn_graph_transpose(&g, x, perm) : cn_graph_ew1(&g, CN_EW_abs, x); break;
                 default: {
                     cn_id both[] = {x, x};
