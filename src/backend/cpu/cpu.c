@@ -12,6 +12,7 @@ struct cn_device {
     cn_device_options options;
     const cn_loops* loops;
     void* engine;
+    cn_cpu_openmp openmp;
     char text[64];
 };
 
@@ -65,6 +66,7 @@ static cornu_status open_device(const cn_device_options* options, cn_device** ou
     if (device->options.threads <= 0) device->options.threads = machine_threads();
     device->loops = cn_loops_choose();
     device->engine = cn_cpu_engine_create();
+    if (device->engine) cn_cpu_openmp_find(&device->openmp);
     (void)snprintf(device->text, sizeof device->text, "cpu");
     *out = device;
     return CORNU_OK;
@@ -124,39 +126,22 @@ static cornu_status prepare_lane(cn_cpu_executable* e, cn_cpu_lane* lane, int in
     return CORNU_OK;
 }
 
-typedef struct preparation {
-    cn_cpu_executable* e;
-    cornu_status status;
-    char message[512];
-} preparation;
-
-static void prepare_steps(preparation* p) {
-    cn_cpu_executable* e = p->e;
-
-    for (int i = 0; i < e->plan->step_count && p->status == CORNU_OK; i++) {
+static cornu_status prepare_steps(cn_cpu_executable* e) {
+    for (int i = 0; i < e->plan->step_count; i++) {
         int node = e->plan->steps[i];
         cn_cpu_step* step = &e->steps[e->step_count];
         if (e->plan->places[node].kind != CN_PLACE_ARENA) continue; /* a view of an input or a constant */
         step->node = &e->plan->graph->nodes[node];
         e->step_count++;
-        p->status = prepare_step(e, step);
+        CN_TRY(prepare_step(e, step));
     }
-    if (p->status != CORNU_OK) (void)snprintf(p->message, sizeof p->message, "%s", cornu_last_error());
-}
-
-/* oneDNN fixes the number of its threads when a primitive is made, by a setting of the thread that makes it. That thread is one of
- * ours, so that the caller's setting stays as it is. */
-static void* prepare_on_thread(void* user) {
-    cn_cpu_own_thread(1);
-    prepare_steps(user);
-    return NULL;
+    return CORNU_OK;
 }
 
 static cornu_status prepare(cn_device* device, const cn_plan* plan, cn_weights* weights, cn_executable** out) {
     cn_cpu_executable* e = cn_alloc_zero(1, sizeof *e);
-    preparation p = {.e = e, .status = CORNU_OK};
-    pthread_t thread;
     cornu_status st = CORNU_OK;
+    int threads;
 
     *out = NULL;
     if (!e) return CN_NO_MEMORY(sizeof *e);
@@ -164,6 +149,7 @@ static cornu_status prepare(cn_device* device, const cn_plan* plan, cn_weights* 
     e->weights = weights;
     e->loops = device->loops;
     e->engine = device->engine;
+    e->openmp = device->openmp;
     e->lane_count = plan->lanes;
     e->steps = cn_arena_array(&e->arena, (size_t)plan->step_count + 1, sizeof *e->steps);
     e->lanes = cn_arena_array(&e->arena, (size_t)plan->lanes, sizeof *e->lanes);
@@ -171,17 +157,10 @@ static cornu_status prepare(cn_device* device, const cn_plan* plan, cn_weights* 
         st = CN_NO_MEMORY((size_t)plan->step_count * sizeof *e->steps);
         goto done;
     }
-    if (!e->engine || pthread_create(&thread, NULL, prepare_on_thread, &p) != 0) {
-        e->engine = NULL; /* without a thread of our own oneDNN is not used */
-        prepare_steps(&p);
-    } else {
-        (void)pthread_join(thread, NULL);
-    }
-    st = p.status;
-    if (st != CORNU_OK) {
-        (void)cn_fail(st, __FILE__, __LINE__, "%s", p.message);
-        goto done;
-    }
+    threads = cn_cpu_openmp_enter(&e->openmp);
+    st = prepare_steps(e);
+    cn_cpu_openmp_leave(&e->openmp, threads);
+    if (st != CORNU_OK) goto done;
     for (int i = 0; i < e->lane_count; i++) CN_STEP(prepare_lane(e, &e->lanes[i], i));
     *out = (cn_executable*)e;
     e = NULL;
@@ -253,8 +232,9 @@ static void work(worker* w) {
 }
 
 static void* work_on_thread(void* user) {
-    cn_cpu_own_thread(1);
-    work(user);
+    worker* w = user;
+    (void)cn_cpu_openmp_enter(&w->lane->executable->openmp);
+    work(w);
     return NULL;
 }
 
@@ -281,9 +261,11 @@ static cornu_status run_crew(cn_cpu_executable* e, const cn_run* run) {
 
 static cornu_status run(cn_executable* executable, const cn_run* r) {
     cn_cpu_executable* e = (cn_cpu_executable*)executable;
+    int threads = cn_cpu_openmp_enter(&e->openmp);
+    cornu_status st = e->plan->repeats == 1 ? run_part(&e->lanes[0], r, 0) : run_crew(e, r);
 
-    if (e->plan->repeats == 1) return run_part(&e->lanes[0], r, 0);
-    return run_crew(e, r);
+    cn_cpu_openmp_leave(&e->openmp, threads);
+    return st;
 }
 
 const cn_backend cn_backend_cpu = {"cpu", 64, true, open_device, close_device, describe, cn_host_alloc, cn_host_free, lanes, prepare, destroy, run};

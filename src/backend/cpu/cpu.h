@@ -14,6 +14,12 @@ extern "C" {
 typedef struct cn_cpu_executable cn_cpu_executable;
 typedef struct cn_cpu_step cn_cpu_step;
 
+/* omp_get_max_threads and omp_set_num_threads of the runtime that oneDNN brings; NULL without. */
+typedef struct cn_cpu_openmp {
+    int (*get)(void);
+    void (*set)(int);
+} cn_cpu_openmp;
+
 /* What one thread runs with. */
 typedef struct cn_cpu_lane {
     const cn_cpu_executable* executable;
@@ -49,6 +55,7 @@ struct cn_cpu_executable {
     cn_cpu_lane* lanes;
     uint64_t scratch_bytes; /* the most that a step asked for */
     void* engine;           /* oneDNN's, or NULL */
+    cn_cpu_openmp openmp;
 };
 
 /* Makes a step's run and data. CORNU_OK with step->run NULL: there is no fast path for it. */
@@ -71,8 +78,17 @@ cornu_status cn_cpu_prepare_dnnl(cn_cpu_executable* e, cn_cpu_step* step);
 /* oneDNN's engine; NULL without it. */
 void* cn_cpu_engine_create(void);
 void cn_cpu_engine_destroy(void* engine);
-/* Limits oneDNN's own threads on the calling thread, which must be one of ours. */
-void cn_cpu_own_thread(int threads);
+/* oneDNN runs some primitives by as many OpenMP threads as the calling thread's setting says. While we are inside a call that setting is 1,
+ * and afterwards what it was; it belongs to the calling thread alone. */
+void cn_cpu_openmp_find(cn_cpu_openmp* out);
+static inline int cn_cpu_openmp_enter(const cn_cpu_openmp* omp) {
+    int before = omp->get ? omp->get() : 1;
+    if (before != 1) omp->set(1);
+    return before;
+}
+static inline void cn_cpu_openmp_leave(const cn_cpu_openmp* omp, int before) {
+    if (before != 1) omp->set(before);
+}
 
 /* Type of input k of a step, NULL if absent; of its result. */
 static inline const cn_type* cn_cpu_input_type(const cn_cpu_executable* e, const cn_node* node, int k) {

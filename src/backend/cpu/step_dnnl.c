@@ -10,7 +10,7 @@ void* cn_cpu_engine_create(void) { return NULL; }
 
 void cn_cpu_engine_destroy(void* engine) { (void)engine; }
 
-void cn_cpu_own_thread(int threads) { (void)threads; }
+void cn_cpu_openmp_find(cn_cpu_openmp* out) { *out = (cn_cpu_openmp){NULL, NULL}; }
 
 cornu_status cn_cpu_prepare_dnnl(cn_cpu_executable* e, cn_cpu_step* step) {
     (void)e;
@@ -34,11 +34,19 @@ void cn_cpu_engine_destroy(void* engine) {
     if (engine) (void)dnnl_engine_destroy(engine);
 }
 
-/* oneDNN's threads are OpenMP's, whose number is a setting of each thread. Its runtime is oneDNN's dependency, not ours. */
-void cn_cpu_own_thread(int threads) {
-    void (*set)(int) = NULL;
-    *(void**)&set = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
-    if (set) set(threads);
+/* The runtime is oneDNN's dependency, not ours, and may be loaded where no global name shows it: it is asked for by file name. */
+void cn_cpu_openmp_find(cn_cpu_openmp* out) {
+    static const char* const names[] = {"libgomp.so.1", "libomp.so.5", "libiomp5.so"};
+    cn_cpu_openmp found = {NULL, NULL};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && !found.set; i++) {
+        void* library = dlopen(names[i], RTLD_NOLOAD | RTLD_LAZY);
+        if (!library) continue;
+        *(void**)&found.get = dlsym(library, "omp_get_max_threads");
+        *(void**)&found.set = dlsym(library, "omp_set_num_threads");
+        (void)dlclose(library); /* it stays loaded: oneDNN needs it */
+    }
+    *out = found.get && found.set ? found : (cn_cpu_openmp){NULL, NULL};
 }
 
 enum { ARG_SRC, ARG_WEIGHTS, ARG_BIAS, ARG_DST, ARG_SCRATCH, ARG_COUNT };
@@ -159,9 +167,13 @@ static cornu_status pack(const void* user, const void* src, void* dst) {
     dnnl_primitive_desc_t desc = NULL;
     dnnl_primitive_t primitive = NULL;
     dnnl_memory_t from = NULL, to = NULL;
+    cn_cpu_openmp omp;
+    int threads;
     bool ok;
 
     memcpy(&r, user, sizeof r);
+    cn_cpu_openmp_find(&omp);
+    threads = cn_cpu_openmp_enter(&omp);
     ok = dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success && dnnl_stream_create(&stream, engine, dnnl_stream_default_flags) == dnnl_success;
     ok = ok && dnnl_memory_create(&from, &r.from, engine, (void*)src) == dnnl_success && dnnl_memory_create(&to, &r.to, engine, dst) == dnnl_success;
     ok = ok && dnnl_reorder_primitive_desc_create(&desc, &r.from, engine, &r.to, engine, NULL) == dnnl_success;
@@ -176,6 +188,7 @@ static cornu_status pack(const void* user, const void* src, void* dst) {
     if (to) (void)dnnl_memory_destroy(to);
     if (stream) (void)dnnl_stream_destroy(stream);
     if (engine) (void)dnnl_engine_destroy(engine);
+    cn_cpu_openmp_leave(&omp, threads);
     return ok ? CORNU_OK : CN_FAIL(DEVICE_ERROR, "oneDNN failed to pack weights");
 }
 
