@@ -1,4 +1,4 @@
-/* Inner loops over float32, compiled once for each instruction set from loops_body.h and chosen when a device is opened.
+/* Inner loops over float32, compiled once for each instruction set from loops_body.inc and chosen when a device is opened.
  * All pointers are dense; y may be x or z itself, but may not overlap them otherwise. */
 #ifndef CN_BACKEND_CPU_LOOPS_H
 #define CN_BACKEND_CPU_LOOPS_H

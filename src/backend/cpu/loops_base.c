@@ -1,7 +1,7 @@
 /* The loops for any machine, and the choice among them. */
 #define CN_LOOPS_TABLE cn_loops_base
 #define CN_LOOPS_NAME "plain"
-#include "backend/cpu/loops_body.h"
+#include "backend/cpu/loops_body.inc"
 
 const cn_loops* cn_loops_choose(void) {
 #if defined(CN_LOOPS_X86) && (defined(__GNUC__) || defined(__clang__))
