@@ -308,11 +308,11 @@ CORNU_API int cornu_session_state_count(cornu_session* session);
 CORNU_API const char* cornu_session_state_name(cornu_session* session, int index);
 /* Copies a state into out: into the caller's data when out->data is not NULL (dtype and shape must be the state's), else into memory owned by the library,
  * released by cornu_tensor_release. CORNU_BAD_ARGUMENT: also before the first run, when its shape is not known. */
-CORNU_API cornu_status cornu_session_get_state(cornu_session* session, int index, cornu_tensor* out);
+CORNU_API cornu_status cornu_session_state_get(cornu_session* session, int index, cornu_tensor* out);
 /* Gives a state other values; another numeric dtype is converted. Before the first run any shape is taken, and the run checks it. */
-CORNU_API cornu_status cornu_session_set_state(cornu_session* session, int index, const cornu_tensor* value);
+CORNU_API cornu_status cornu_session_state_set(cornu_session* session, int index, const cornu_tensor* value);
 /* Makes every state zeros again. */
-CORNU_API void cornu_session_reset_states(cornu_session* session);
+CORNU_API void cornu_session_state_reset(cornu_session* session);
 
 /* What a session runs on. Strings are borrowed until the session is destroyed. */
 typedef struct cornu_session_info {

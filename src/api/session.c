@@ -99,17 +99,17 @@ static cornu_status check_state(cornu_session* session, int index, const void* t
     return CORNU_OK;
 }
 
-cornu_status cornu_session_get_state(cornu_session* session, int index, cornu_tensor* out) {
-    CN_TRY(check_state(session, index, out, "cornu_session_get_state"));
+cornu_status cornu_session_state_get(cornu_session* session, int index, cornu_tensor* out) {
+    CN_TRY(check_state(session, index, out, "cornu_session_state_get"));
     return cn_session_get_state(session, index, out);
 }
 
-cornu_status cornu_session_set_state(cornu_session* session, int index, const cornu_tensor* value) {
-    CN_TRY(check_state(session, index, value, "cornu_session_set_state"));
+cornu_status cornu_session_state_set(cornu_session* session, int index, const cornu_tensor* value) {
+    CN_TRY(check_state(session, index, value, "cornu_session_state_set"));
     return cn_session_set_state(session, index, value);
 }
 
-void cornu_session_reset_states(cornu_session* session) {
+void cornu_session_state_reset(cornu_session* session) {
     if (session) cn_session_reset_states(session);
 }
 

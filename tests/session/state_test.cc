@@ -60,9 +60,9 @@ TEST(State, LastsFromRunToRun) {
         ASSERT_EQ(run(s.handle, 2, &y), CORNU_OK);
         expect_near(kSecond, y);
         cornu_tensor out = cornu_tensor_of(CORNU_FLOAT32, h.data(), 2, 2, 3);
-        ASSERT_EQ(cornu_session_get_state(s.handle, 0, &out), CORNU_OK) << cornu_last_error();
+        ASSERT_EQ(cornu_session_state_get(s.handle, 0, &out), CORNU_OK) << cornu_last_error();
         expect_near(kH, h);
-        cornu_session_reset_states(s.handle);
+        cornu_session_state_reset(s.handle);
         ASSERT_EQ(run(s.handle, 2, &y), CORNU_OK);
         expect_near(kFirst, y);
     }
@@ -74,8 +74,8 @@ TEST(State, IsTakenOutAndPutBack) {
     ASSERT_EQ(run(s.handle, 2, &y), CORNU_OK);
     for (int i = 0; i < 4; i++) {
         cornu_tensor kept = {};
-        ASSERT_EQ(cornu_session_get_state(s.handle, i, &kept), CORNU_OK);
-        ASSERT_EQ(cornu_session_set_state(other.handle, i, &kept), CORNU_OK) << cornu_last_error();
+        ASSERT_EQ(cornu_session_state_get(s.handle, i, &kept), CORNU_OK);
+        ASSERT_EQ(cornu_session_state_set(other.handle, i, &kept), CORNU_OK) << cornu_last_error();
         cornu_tensor_release(&kept);
     }
     ASSERT_EQ(run(other.handle, 2, &y), CORNU_OK) << cornu_last_error();
@@ -86,15 +86,15 @@ TEST(State, RefusesWhatDoesNotFit) {
     Session s("reference");
     std::vector<float> y, values(9);
     cornu_tensor t = {};
-    EXPECT_EQ(cornu_session_get_state(s.handle, 0, &t), CORNU_BAD_ARGUMENT);  // before the first run
-    EXPECT_EQ(cornu_session_get_state(s.handle, 4, &t), CORNU_BAD_ARGUMENT);
-    EXPECT_EQ(cornu_session_get_state(nullptr, 0, &t), CORNU_BAD_ARGUMENT);
+    EXPECT_EQ(cornu_session_state_get(s.handle, 0, &t), CORNU_BAD_ARGUMENT);  // before the first run
+    EXPECT_EQ(cornu_session_state_get(s.handle, 4, &t), CORNU_BAD_ARGUMENT);
+    EXPECT_EQ(cornu_session_state_get(nullptr, 0, &t), CORNU_BAD_ARGUMENT);
     EXPECT_EQ(run(s.handle, 3, &y), CORNU_BAD_ARGUMENT);  // built for two sequences
     EXPECT_NE(std::strstr(cornu_last_error(), "2 sequences"), nullptr) << cornu_last_error();
     ASSERT_EQ(run(s.handle, 2, &y), CORNU_OK);
     t = cornu_tensor_of(CORNU_FLOAT32, values.data(), 2, 3, 3);
-    EXPECT_EQ(cornu_session_set_state(s.handle, 0, &t), CORNU_BAD_ARGUMENT);
-    EXPECT_EQ(cornu_session_get_state(s.handle, 0, &t), CORNU_BAD_ARGUMENT);
+    EXPECT_EQ(cornu_session_state_set(s.handle, 0, &t), CORNU_BAD_ARGUMENT);
+    EXPECT_EQ(cornu_session_state_get(s.handle, 0, &t), CORNU_BAD_ARGUMENT);
     ASSERT_EQ(run(s.handle, 2, &y), CORNU_OK);
     expect_near(kSecond, y);  // what was refused changed nothing
 }
