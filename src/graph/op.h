@@ -56,6 +56,9 @@ typedef enum cn_attr_kind {
     CN_ATTR_reduce,
     CN_ATTR_arg,
     CN_ATTR_cumulative,
+    CN_ATTR_sort,
+    CN_ATTR_scatter,
+    CN_ATTR_linalg,
     CN_ATTR_iota,
     CN_ATTR_matmul,
     CN_ATTR_conv,
@@ -140,6 +143,25 @@ typedef struct cn_reduce_attr {
 } cn_reduce_attr;
 typedef struct cn_arg_attr { int axis; bool largest; bool keepdims; } cn_arg_attr;
 typedef struct cn_cumulative_attr { int axis; bool product; } cn_cumulative_attr;
+typedef struct cn_sort_attr { int axis; bool descending; bool indices; } cn_sort_attr; /* equal elements keep their order in both directions */
+typedef enum cn_scatter_kind { CN_SCATTER_SET, CN_SCATTER_ADD, CN_SCATTER_MAX, CN_SCATTER_MIN, CN_SCATTER_MUL } cn_scatter_kind;
+typedef struct cn_scatter_attr { cn_scatter_kind kind; bool drop; } cn_scatter_attr; /* drop: an index outside leaves its update out, else it fails the run */
+typedef enum cn_linalg_kind {
+    CN_LINALG_CHOLESKY, /* lower factor */
+    CN_LINALG_DET,
+    CN_LINALG_SIGN_DET,
+    CN_LINALG_LOG_ABS_DET,
+    CN_LINALG_INV,
+    CN_LINALG_SOLVE,
+    CN_LINALG_TRIANGULAR, /* solve with the lower or upper triangle */
+    CN_LINALG_LU,         /* both factors in one matrix, rows as pivoted */
+    CN_LINALG_LU_PERM,    /* int32 [.., n]: row i of the pivoted matrix is row perm[i] of x */
+    CN_LINALG_QR_Q,
+    CN_LINALG_QR_R,
+    CN_LINALG_SINGULAR_VALUES, /* largest first, [.., min(m, n)] */
+    CN_LINALG_PINV             /* singular values up to rcond times the largest count as 0 */
+} cn_linalg_kind;
+typedef struct cn_linalg_attr { cn_linalg_kind kind; bool lower; bool full; double rcond; } cn_linalg_attr; /* full: square Q of QR */
 typedef struct cn_iota_attr { cornu_dtype dtype; int64_t count; double begin, step; } cn_iota_attr;
 typedef struct cn_matmul_attr { bool transpose_a, transpose_b; cn_act act; } cn_matmul_attr;
 typedef struct cn_conv_attr {
@@ -225,6 +247,9 @@ typedef union cn_attr {
     cn_reduce_attr reduce;
     cn_arg_attr arg;
     cn_cumulative_attr cumulative;
+    cn_sort_attr sort;
+    cn_scatter_attr scatter;
+    cn_linalg_attr linalg;
     cn_iota_attr iota;
     cn_matmul_attr matmul;
     cn_conv_attr conv;

@@ -99,6 +99,9 @@ static void print_attr(const cn_graph* g, const cn_node* node, cn_buf* out) {
     static const char* const reduce_names[] = {"sum", "mean", "prod", "max", "min", "any", "all"};
     static const char* const pad_names[] = {"constant", "reflect", "symmetric", "edge"};
     static const char* const gather_names[] = {"checked", "clip", "wrap"};
+    static const char* const scatter_names[] = {"set", "add", "max", "min", "mul"};
+    static const char* const linalg_names[] = {"cholesky", "det", "sign_det", "log_abs_det", "inv", "solve", "triangular", "lu",
+                                               "lu_perm", "qr_q", "qr_r", "singular_values", "pinv"};
     static const char* const resize_names[] = {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"};
     const cn_attr* a = &node->attr;
     const cn_type* x = node->input_count && node->inputs[0] != CN_NONE ? &g->types[node->inputs[0]] : NULL;
@@ -139,6 +142,14 @@ static void print_attr(const cn_graph* g, const cn_node* node, cn_buf* out) {
         case CN_ATTR_arg: cn_buf_format(out, " %s axis=%d", a->arg.largest ? "largest" : "smallest", a->arg.axis); break;
         case CN_ATTR_cumulative:
             cn_buf_format(out, " %s axis=%d", a->cumulative.product ? "product" : "sum", a->cumulative.axis);
+            break;
+        case CN_ATTR_sort:
+            cn_buf_format(out, " %s%s axis=%d", a->sort.descending ? "descending" : "ascending", a->sort.indices ? " indices" : "", a->sort.axis);
+            break;
+        case CN_ATTR_scatter: cn_buf_format(out, " kind=%s%s", scatter_names[a->scatter.kind], a->scatter.drop ? " drop" : ""); break;
+        case CN_ATTR_linalg:
+            cn_buf_format(out, " kind=%s%s%s", linalg_names[a->linalg.kind], a->linalg.lower ? " lower" : "", a->linalg.full ? " full" : "");
+            if (a->linalg.rcond != 0) cn_buf_format(out, " rcond=%.9g", a->linalg.rcond);
             break;
         case CN_ATTR_iota: cn_buf_format(out, " begin=%.9g step=%.9g", a->iota.begin, a->iota.step); break;
         case CN_ATTR_matmul:

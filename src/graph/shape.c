@@ -437,6 +437,74 @@ static cornu_status infer_fused(const infer* f, cn_type* out) {
     return CORNU_OK;
 }
 
+static cornu_status infer_sort(const infer* f, cn_type* out) {
+    *out = *f->in[0];
+    if (f->attr->sort.axis < 0 || f->attr->sort.axis >= out->ndim) return bad(f, "the axis is not one of its axes");
+    if (cn_dtype_kind_of(out->dtype) == CN_KIND_S || cn_dtype_kind_of(out->dtype) == CN_KIND_C) return bad(f, "its elements have no order");
+    if (f->attr->sort.indices) out->dtype = CORNU_INT32;
+    return CORNU_OK;
+}
+
+static cornu_status infer_scatter(const infer* f, cn_type* out) {
+    const cn_type *base = f->in[0], *indices = f->in[1], *updates = f->in[2];
+    int64_t depth = indices->ndim ? indices->dims[indices->ndim - 1] : 0;
+    int lead = indices->ndim - 1;
+
+    *out = *base;
+    if (!cn_dtype_is_int(indices->dtype)) return bad(f, "indices must be integers");
+    if (indices->ndim < 1 || depth > base->ndim) return bad(f, "its indices have more coordinates than there are axes");
+    if (updates->dtype != base->dtype || updates->ndim != lead + base->ndim - (int)depth) return bad(f, "the updates have another rank or dtype");
+    for (int i = 0; i < updates->ndim; i++) {
+        if (updates->dims[i] != (i < lead ? indices->dims[i] : base->dims[i - lead + (int)depth])) return bad(f, "the updates have another shape");
+    }
+    return CORNU_OK;
+}
+
+static cornu_status infer_linalg(const infer* f, cn_type* out) {
+    const cn_linalg_attr* a = &f->attr->linalg;
+    const cn_type* x = f->in[0];
+    bool two = a->kind == CN_LINALG_SOLVE || a->kind == CN_LINALG_TRIANGULAR;
+    bool any_shape = a->kind >= CN_LINALG_QR_Q;
+    int64_t m, n, least;
+
+    *out = *x;
+    if (x->ndim < 2 || !cn_dtype_is_float(x->dtype)) return bad(f, "it needs matrices of floats");
+    if (two != (f->n == 2)) return bad(f, "wrong number of inputs");
+    m = x->dims[x->ndim - 2];
+    n = x->dims[x->ndim - 1];
+    least = m < n ? m : n;
+    if (!any_shape && m != n) return bad(f, "its matrices must be square");
+    if (two) {
+        const cn_type* b = f->in[1];
+        bool same = b->dtype == x->dtype && b->ndim == x->ndim && b->dims[b->ndim - 2] == n;
+        for (int i = 0; same && i < x->ndim - 2; i++) same = b->dims[i] == x->dims[i];
+        *out = *b;
+        return same ? CORNU_OK : bad(f, "the right side does not fit");
+    }
+    switch (a->kind) {
+        case CN_LINALG_DET:
+        case CN_LINALG_SIGN_DET:
+        case CN_LINALG_LOG_ABS_DET: out->ndim -= 2; break;
+        case CN_LINALG_LU_PERM:
+            out->ndim -= 1;
+            out->dtype = CORNU_INT32;
+            break;
+        case CN_LINALG_QR_Q: out->dims[x->ndim - 1] = a->full ? m : least; break;
+        case CN_LINALG_QR_R: out->dims[x->ndim - 2] = a->full ? m : least; break;
+        case CN_LINALG_SINGULAR_VALUES:
+            out->ndim -= 1;
+            out->dims[x->ndim - 2] = least;
+            break;
+        case CN_LINALG_PINV:
+            out->dims[x->ndim - 2] = n;
+            out->dims[x->ndim - 1] = m;
+            break;
+        default: break;
+    }
+    for (int i = out->ndim; i < CORNU_MAX_DIMS; i++) out->dims[i] = 0;
+    return CORNU_OK;
+}
+
 cornu_status cn_infer(cn_op op, const cn_attr* attr, const cn_type* const* in, int n, cn_type* out) {
     const infer f = {op, attr, in, n};
     const cn_op_info* info = cn_op_info_of(op);
@@ -455,6 +523,9 @@ cornu_status cn_infer(cn_op op, const cn_attr* attr, const cn_type* const* in, i
         case CN_OP_reduce: return infer_reduce(&f, out);
         case CN_OP_arg: return infer_arg(&f, out);
         case CN_OP_cumulative: return infer_cumulative(&f, out);
+        case CN_OP_sort: return infer_sort(&f, out);
+        case CN_OP_scatter: return infer_scatter(&f, out);
+        case CN_OP_linalg: return infer_linalg(&f, out);
         case CN_OP_matmul: return infer_matmul(&f, out);
         case CN_OP_conv: return infer_conv(&f, out);
         case CN_OP_conv_transpose: return infer_conv_transpose(&f, out);

@@ -94,9 +94,12 @@ extern const cn_layer_def cn_layers_rnn_cells[];
 extern const cn_layer_def cn_layers_attention[];
 extern const cn_layer_def cn_layers_wrapper[];
 
-/* The operations that a Functional records (keras.ops and operators on tensors), by class name; rows as those of layers, one table a
- * file of keras/src/ops. Inputs come as they are: args and kwargs of the call, attributes in the layer's config. */
-extern const cn_layer_def cn_ops_numpy[];
+/* The operations that a Functional records (keras.ops and operators on tensors), by class name; rows as those of layers, tables by kind.
+ * A row of cn_op_refused says in limits why the operation cannot run. Inputs come as they are: args and kwargs of the call, attributes in the layer's config. */
+extern const cn_layer_def cn_ops_elementwise[];
+extern const cn_layer_def cn_ops_reduce[];
+extern const cn_layer_def cn_ops_shape[];
+extern const cn_layer_def cn_ops_index[];
 
 /* A row of core that has a file of its own. */
 cornu_status cn_lower_einsum_dense(cn_call* call);

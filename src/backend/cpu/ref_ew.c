@@ -34,6 +34,12 @@
 #define CN_ATANH atanh
 #define CN_ERF erf
 #define CN_ERFC erfc
+#define CN_ERFINV cn_erfinv
+#define CN_I0 cn_i0
+#define CN_NEXTAFTER nextafter
+#define CN_SHL(a, b) ((b) < 64 ? (a) << (b) : 0)
+#define CN_SHR(a, b) ((b) < 64 ? (a) >> (b) : 0)
+#define CN_GCD(a, b) cn_gcd_u(a, b)
 #define CN_FLOOR floor
 #define CN_CEIL ceil
 #define CN_TRUNC trunc
@@ -41,6 +47,61 @@
 #define CN_POW(a, b) cn_pow(a, b)
 #define CN_FLOORDIV(a, b) cn_floordiv(a, b)
 #define CN_MOD(a, b) cn_mod(a, b)
+
+/* Giles's approximation, then two steps of Newton. */
+static double cn_erfinv(double x) {
+    double w, y;
+
+    if (!(fabs(x) < 1)) return x == 1 ? INFINITY : x == -1 ? -INFINITY : NAN;
+    w = -log((1 - x) * (1 + x));
+    if (w < 5) {
+        w -= 2.5;
+        y = 2.81022636e-08;
+        y = 3.43273939e-07 + y * w;
+        y = -3.5233877e-06 + y * w;
+        y = -4.39150654e-06 + y * w;
+        y = 0.00021858087 + y * w;
+        y = -0.00125372503 + y * w;
+        y = -0.00417768164 + y * w;
+        y = 0.246640727 + y * w;
+        y = 1.50140941 + y * w;
+    } else {
+        w = sqrt(w) - 3;
+        y = -0.000200214257;
+        y = 0.000100950558 + y * w;
+        y = 0.00134934322 + y * w;
+        y = -0.00367342844 + y * w;
+        y = 0.00573950773 + y * w;
+        y = -0.0076224613 + y * w;
+        y = 0.00943887047 + y * w;
+        y = 1.00167406 + y * w;
+        y = 2.83297682 + y * w;
+    }
+    y *= x;
+    for (int i = 0; i < 2; i++) { /* erfc near 1: erf has no digits left there */
+        double error = x > 0 ? (1 - x) - erfc(y) : erfc(-y) - (1 + x);
+        y += (x > 0 ? -error : -error) * 0.88622692545275801365 * exp(y * y);
+    }
+    return y;
+}
+
+/* The power series of positive terms; beyond 40 the asymptotic one, whose terms fall until long after they are negligible. */
+static double cn_i0(double x) {
+    double a = fabs(x), sum = 1, term = 1;
+
+    if (a != a || a == INFINITY) return a;
+    for (int k = 1; k < 200 && a <= 40; k++) {
+        term *= a / (2 * k) * (a / (2 * k));
+        sum += term;
+        if (term < sum * 1e-17) break;
+    }
+    if (a <= 40) return sum;
+    for (int k = 1; k < 30; k++) {
+        term *= (2 * k - 1) * (double)(2 * k - 1) / (8 * a * k);
+        sum += term;
+    }
+    return exp(a - 0.5 * log(6.28318530717958647692 * a)) * sum;
+}
 
 /* NaN wins, as numpy's maximum and minimum. */
 static double cn_max_f(double a, double b) { return a != a || a > b ? a : b != b || b > a ? b : a; }
@@ -80,6 +141,14 @@ static uint64_t cn_min_u(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t cn_abs_u(uint64_t a) { return a; }
 static uint64_t cn_floordiv_u(uint64_t a, uint64_t b) { return b ? a / b : 0; }
 static uint64_t cn_mod_u(uint64_t a, uint64_t b) { return b ? a % b : 0; }
+static uint64_t cn_gcd_u(uint64_t a, uint64_t b) {
+    while (b) {
+        uint64_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return a;
+}
 static uint64_t cn_pow_u(uint64_t a, uint64_t b) { return power_u(a, b); }
 
 /* ---- floats: every row whose domains have an F ---- */
@@ -173,6 +242,9 @@ static int64_t ew_signed(const cn_act* act, int64_t x, int64_t z, int64_t w) {
         case CN_EW_floor_div: return cn_floordiv_i(x, z);
         case CN_EW_mod: return cn_mod_i(x, z);
         case CN_EW_pow: return cn_pow_i(x, z);
+        case CN_EW_shl: return z >= 0 && z < 64 ? (int64_t)((uint64_t)x << z) : 0;
+        case CN_EW_shr: return x >> (z < 0 || z > 63 ? 63 : z);
+        case CN_EW_gcd: return (int64_t)cn_gcd_u((uint64_t)cn_abs_i(x), (uint64_t)cn_abs_i(z));
         case CN_EW_max: return cn_max_i(x, z);
         case CN_EW_min: return cn_min_i(x, z);
         case CN_EW_lt: return x < z;
