@@ -18,7 +18,8 @@ static const cn_layer_def* const tables[] = {
 /* Layer classes of keras.applications, which Keras does not export and names by their module. */
 static const cn_layer_def* const application_tables[] = {cn_layers_applications};
 
-static const cn_layer_def* const op_tables[] = {cn_ops_elementwise, cn_ops_reduce, cn_ops_shape, cn_ops_index};
+static const cn_layer_def* const op_tables[] = {cn_ops_elementwise, cn_ops_reduce, cn_ops_shape, cn_ops_index,
+                                                 cn_ops_product,     cn_ops_math,   cn_ops_nn,    cn_ops_image};
 #define OP_TABLE_COUNT (sizeof op_tables / sizeof op_tables[0])
 
 static const cn_layer_def* find_row(const cn_layer_def* const* list, size_t count, const char* class_name) {

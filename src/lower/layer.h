@@ -100,6 +100,10 @@ extern const cn_layer_def cn_ops_elementwise[];
 extern const cn_layer_def cn_ops_reduce[];
 extern const cn_layer_def cn_ops_shape[];
 extern const cn_layer_def cn_ops_index[];
+extern const cn_layer_def cn_ops_image[];
+extern const cn_layer_def cn_ops_nn[];
+extern const cn_layer_def cn_ops_math[];
+extern const cn_layer_def cn_ops_product[];
 
 /* A row of core that has a file of its own. */
 cornu_status cn_lower_einsum_dense(cn_call* call);
