@@ -134,6 +134,9 @@ static double element(const cornu_tensor* t, int64_t i) {
         case CORNU_FLOAT32: return (double)((const float*)t->data)[i];
         case CORNU_FLOAT64: return ((const double*)t->data)[i];
         case CORNU_INT8: return (double)((const int8_t*)t->data)[i];
+        case CORNU_INT16: return (double)((const int16_t*)t->data)[i];
+        case CORNU_UINT16: return (double)((const uint16_t*)t->data)[i];
+        case CORNU_UINT32: return (double)((const uint32_t*)t->data)[i];
         case CORNU_INT32: return (double)((const int32_t*)t->data)[i];
         case CORNU_INT64: return (double)((const int64_t*)t->data)[i];
         case CORNU_UINT8:
@@ -144,7 +147,12 @@ static double element(const cornu_tensor* t, int64_t i) {
 
 static int is_known(cornu_dtype d) {
     return d == CORNU_FLOAT16 || d == CORNU_BFLOAT16 || d == CORNU_FLOAT32 || d == CORNU_FLOAT64 || d == CORNU_INT8 ||
-           d == CORNU_INT32 || d == CORNU_INT64 || d == CORNU_UINT8 || d == CORNU_BOOL;
+           d == CORNU_INT16 || d == CORNU_INT32 || d == CORNU_INT64 || d == CORNU_UINT8 || d == CORNU_UINT16 ||
+           d == CORNU_UINT32 || d == CORNU_BOOL;
+}
+
+static int is_float(cornu_dtype d) {
+    return d == CORNU_FLOAT16 || d == CORNU_BFLOAT16 || d == CORNU_FLOAT32 || d == CORNU_FLOAT64;
 }
 
 /* "[2, 3]" */
@@ -174,6 +182,11 @@ static double compare(const cornu_tensor* wanted, const cornu_tensor* got, char 
         snprintf(reason, REASON, "dtype %s, for %s", cornu_dtype_name(got->dtype), cornu_dtype_name(wanted->dtype));
         return INFINITY;
     }
+    const int exact = !is_float(wanted->dtype);
+    if ((exact || !is_float(got->dtype)) && wanted->dtype != got->dtype) {
+        snprintf(reason, REASON, "dtype %s, for %s", cornu_dtype_name(got->dtype), cornu_dtype_name(wanted->dtype));
+        return INFINITY;
+    }
     for (int64_t i = 0; i < cornu_tensor_count(wanted); i++) {
         const double x = element(wanted, i);
         const double y = element(got, i);
@@ -184,6 +197,10 @@ static double compare(const cornu_tensor* wanted, const cornu_tensor* got, char 
             snprintf(reason, REASON, "element %" PRId64 " is %g, not %g", i, y, x);
             return INFINITY;
         }
+    }
+    if (exact && error > 0) {
+        snprintf(reason, REASON, "integers or bools differ");
+        return INFINITY;
     }
     return norm > 0 ? sqrt(error / norm) : sqrt(error);
 }
