@@ -313,9 +313,12 @@ static cornu_status call_op(cn_lower* cx, const cn_layer* op, const cn_arg* args
     cn_call call = {.cx = cx, .doc = cx->doc, .g = cx->g, .layer = op, .training = cx->options->training, .args = args,
                     .arg_count = arg_count, .kwargs = kwargs};
 
+    cornu_status st;
+
     if (!def) return CN_FAIL(UNSUPPORTED, "operation %s is not known here", op->class_name);
-    CN_TRY(def->lower(&call));
-    CN_TRY(cn_graph_status(cx->g));
+    st = def->lower(&call);
+    CN_TRY(cn_graph_status(cx->g)); /* the first failure: what follows it may have been taken for another */
+    CN_TRY(st);
     set_masks(&call.out, CN_NONE);
     *out = call.out;
     return CORNU_OK;

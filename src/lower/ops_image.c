@@ -200,12 +200,34 @@ static cornu_status lower_gaussian_blur(cn_call* c) {
     for (int i = 0; i < 2 && sigma_json; i++) sigma[i] = cn_json_double(cn_json_is(sigma_json, CN_JSON_ARRAY) ? cn_json_at(sigma_json, (size_t)i) : sigma_json);
     if (size[0] % 2 == 0 || size[1] % 2 == 0) return cn_config_unsupported(c->layer, "kernel_size", "odd sizes are possible");
     for (int64_t i = 0; i < size[0] * size[1]; i++) {
-        double y = ((double)(i / size[1]) - (double)(size[0] - 1) / 2) / sigma[0], z = ((double)(i % size[1]) - (double)(size[1] - 1) / 2) / sigma[1];
+        /* Keras makes the kernel [width, height] and reads it as [height, width]. */
+        double y = ((double)(i / size[0]) - (double)(size[1] - 1) / 2) / sigma[1], z = ((double)(i % size[0]) - (double)(size[0] - 1) / 2) / sigma[0];
         kernel[i] = exp(-(y * y + z * z) / 2);
         sum += kernel[i];
     }
     for (int64_t i = 0; i < size[0] * size[1]; i++) kernel[i] /= sum;
     return return_image(c, filter(c, x, kernel, size[0], size[1], size[0] / 2, size[1] / 2), alone, first);
+}
+
+/* tf.image.sobel_edges: mirrored by one cell, then [N, H, W, C, 2] of dy and dx. */
+static cornu_status lower_sobel(cn_call* c) {
+    static const double dy[] = {-1, -2, -1, 0, 0, 0, 1, 2, 1}, dx[] = {-1, 0, 1, -2, 0, 2, -1, 0, 1};
+    bool alone, first;
+    cn_attr attr;
+    cn_id x, parts[2];
+
+    memset(&attr, 0, sizeof attr);
+    CN_TRY(image_operand(c, 0, "images", &x, &alone, &first));
+    attr.pad.mode = CN_PAD_REFLECT;
+    for (int i = 1; i < 3; i++) attr.pad.low[i] = attr.pad.high[i] = 1;
+    x = cn_graph_add(c->g, CN_OP_pad, &x, 1, &attr);
+    for (int i = 0; i < 2; i++) {
+        parts[i] = filter(c, x, i ? dx : dy, 3, 3, 0, 0);
+        if (first) parts[i] = cn_to_channels_first(c->g, parts[i]);
+        parts[i] = cn_op_insert_axis(c, parts[i], 4);
+    }
+    x = cn_graph_concat(c->g, parts, 2, 4);
+    return cn_call_return(c, alone ? cn_op_remove_axis(c, x, 0) : x);
 }
 
 /* ---- patches: [N, nh, nw, kh kw C] ---- */
@@ -272,13 +294,12 @@ static cn_id fold_place(cn_call* c, cn_id at, int64_t n, int mode) {
     double size = (double)n;
 
     if (mode == 2) return cn_op_ew(c, CN_EW_mod, at, size); /* wrap */
-    if (mode == 3) { /* mirror: the edge once */
-        double period = n > 1 ? 2 * size - 2 : 1;
-        cn_id m = cn_op_ew(c, CN_EW_mod, at, period);
-        return cn_graph_ew2(c->g, CN_EW_min, m, cn_graph_ew2(c->g, CN_EW_sub, cn_op_fill(c, m, period), m));
+    if (mode == 3) { /* mirror; below 0 the sign goes, as in Keras's TensorFlow backend */
+        cn_id m = cn_op_ew(c, CN_EW_mod, cn_graph_ew1(c->g, CN_EW_abs, at), 2 * size);
+        return cn_graph_ew2(c->g, CN_EW_min, m, cn_graph_ew2(c->g, CN_EW_sub, cn_op_fill(c, m, 2 * size), m));
     }
-    if (mode == 4) { /* reflect: the edge twice */
-        cn_id m = cn_op_ew(c, CN_EW_mod, at, 2 * size);
+    if (mode == 4) { /* reflect: the upper edge twice */
+        cn_id m = cn_op_ew(c, CN_EW_mod, cn_graph_ew1(c->g, CN_EW_abs, at), 2 * size);
         return cn_graph_ew2(c->g, CN_EW_min, m, cn_graph_ew2(c->g, CN_EW_sub, cn_op_fill(c, m, 2 * size - 1), m));
     }
     return at;
@@ -415,6 +436,7 @@ const cn_layer_def cn_ops_image[] = {
     CN_OP_ROW("CropImages", lower_crop),
     CN_OP_ROW("PadImages", lower_pad),
     CN_OP_ROW("Resize", lower_resize),
+    CN_OP_ROW("SobelEdges", lower_sobel),
     CN_OP_ROW_LIMITS("GaussianBlur", lower_gaussian_blur, "odd kernels up to 32"),
     CN_OP_ROW_LIMITS("ExtractPatches", lower_extract_patches, "of images, not of volumes"),
     CN_OP_ROW_LIMITS("MapCoordinates", lower_map_coordinates, "floats of up to 4 axes"),
@@ -424,7 +446,6 @@ const cn_layer_def cn_ops_image[] = {
     CN_OP_REFUSED("ElasticTransform", "random displacements"),
     CN_OP_REFUSED("ScaleAndTranslate", "not there yet"),
     CN_OP_REFUSED("SSIM", "not there yet"),
-    CN_OP_REFUSED("SobelEdges", "not there yet"),
     CN_OP_REFUSED("FakeQuantWithMinMaxVars", "quantized models are not run"),
     {0},
 };

@@ -118,17 +118,18 @@ cornu_dtype cn_op_dtype(cn_call* c, const cn_arg* arg) {
     return arg->kind == CN_ARG_LIST && arg->count == 0 ? CORNU_FLOAT32 : dtype;
 }
 
-/* Reads nested arrays into type (its dims from the first elements) and, when data is not NULL, elements from *at on. */
+/* Walks nested arrays, *at numbers so far. Without data it finds type's dims and checks that every list has them, so that what is
+ * allocated is no more than the text has; with data it stores the elements. */
 static cornu_status read_array(const cn_json* json, int depth, cn_type* type, void* data, int64_t* at) {
     if (cn_json_is(json, CN_JSON_ARRAY)) {
         int64_t size = (int64_t)cn_json_size(json);
         if (depth >= CORNU_MAX_DIMS) return CN_FAIL(UNSUPPORTED, "a constant of more than %d axes", CORNU_MAX_DIMS);
-        if (!data && type->ndim == depth) type->dims[type->ndim++] = size;
+        if (!data && *at == 0 && type->ndim == depth) type->dims[type->ndim++] = size;
         if (depth >= type->ndim || type->dims[depth] != size) return CN_FAIL(BAD_FILE, "a constant whose lists differ in length");
-        for (int64_t i = 0; i < size && (data || i == 0); i++) CN_TRY(read_array(cn_json_at(json, (size_t)i), depth + 1, type, data, at));
+        for (int64_t i = 0; i < size; i++) CN_TRY(read_array(cn_json_at(json, (size_t)i), depth + 1, type, data, at));
         return CORNU_OK;
     }
-    if (depth != type->ndim && data) return CN_FAIL(BAD_FILE, "a constant whose lists differ in length");
+    if (depth != type->ndim) return CN_FAIL(BAD_FILE, "a constant whose lists differ in length");
     if (!is_number(json) && !cn_json_is(json, CN_JSON_BOOL)) return CN_FAIL(BAD_FILE, "a constant holds %s", cn_json_type_name(json));
     if (data) {
         int64_t whole = cn_json_is(json, CN_JSON_BOOL) && cn_json_bool(json);
@@ -137,6 +138,7 @@ static cornu_status read_array(const cn_json* json, int depth, cn_type* type, vo
         if (cn_json_is(json, CN_JSON_BOOL) || cn_json_int64(json, &whole)) return cn_dtype_convert(type->dtype, to, CORNU_INT64, &whole, 1);
         return cn_dtype_convert(type->dtype, to, CORNU_FLOAT64, &real, 1);
     }
+    (*at)++;
     return CORNU_OK;
 }
 
@@ -149,10 +151,9 @@ static cornu_status constant_of(cn_call* c, const cn_json* json, cornu_dtype dty
         return CN_FAIL(UNSUPPORTED, "a constant of dtype %s", cornu_dtype_name(dtype));
     }
     CN_TRY(read_array(json, 0, &type, NULL, &at));
-    /* Bounded by the text: the first elements fix the shape, and each element is then read from the text or refused. */
-    if (cn_type_count(&type) > INT32_MAX) return CN_FAIL(BAD_FILE, "a constant with too many elements");
     data = cn_call_alloc(c, (size_t)cn_type_bytes(&type) + 1);
     if (!data) return CORNU_NO_MEMORY;
+    at = 0;
     CN_TRY(read_array(json, 0, &type, data, &at));
     *out = cn_graph_constant(c->g, &type, data);
     return cn_graph_status(c->g);

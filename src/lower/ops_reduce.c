@@ -33,7 +33,8 @@ static cornu_status lower_sum(cn_call* c) {
     cn_id x;
 
     CN_TRY(over_axes(c, &x, &axes, &keepdims));
-    CN_TRY(cn_op_dtype_attr(c, "dtype", sum_dtype(cn_op_type(c, x)->dtype), &dtype));
+    dtype = sum_dtype(cn_op_type(c, x)->dtype);
+    if (product && cn_config_get(c->layer, "dtype")) dtype = cn_op_type(c, x)->dtype; /* Keras then leaves the operand as it is */
     if (product && dtype == CORNU_UINT64) dtype = CORNU_UINT32;
     if (is_nan_form(c)) x = replace_nan(c, x, product ? 1 : 0);
     x = cn_graph_cast(c->g, x, dtype);
@@ -89,7 +90,8 @@ static cornu_status lower_nan_variance(cn_call* c) {
 
     CN_TRY(over_axes(c, &x, &axes, &keepdims));
     x = cn_graph_cast(c->g, x, cn_float_of(cn_op_type(c, x)->dtype));
-    centred = replace_nan(c, cn_graph_ew2(c->g, CN_EW_sub, x, nan_mean(c, x, axes, true)), 0);
+    centred = cn_graph_ew2(c->g, CN_EW_sub, x, nan_mean(c, x, axes, true));
+    centred = cn_graph_select(c->g, is_nan(c, x), cn_op_fill(c, x, 0), centred);
     count = cn_graph_cast(c->g, cn_graph_ew1(c->g, CN_EW_not, is_nan(c, x)), cn_op_type(c, x)->dtype);
     y = cn_op_sum(c, cn_graph_ew1(c->g, CN_EW_square, centred), axes, keepdims);
     y = cn_graph_ew2(c->g, CN_EW_div, y, cn_op_sum(c, count, axes, keepdims));
@@ -306,6 +308,7 @@ static cornu_status lower_quantile(cn_call* c) {
 
     CN_TRY(over_axes(c, &x, &axes, &keepdims));
     CN_TRY(cn_config_string(c->layer, "method", "linear", &method));
+    if (strcmp(name, "Quantile") == 0) method = "linear"; /* the operation keeps its method and does not use it */
     x = cn_graph_cast(c->g, x, cn_float_of(cn_op_type(c, x)->dtype));
     q = cn_graph_scalar(c->g, CORNU_FLOAT64, 0.5);
     if (!median) {

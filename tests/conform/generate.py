@@ -35,7 +35,7 @@ def main():
     if os.path.exists(stamp):
         with open(stamp) as file:
             old = json.load(file)
-        if old["key"] == key and all(os.path.exists(os.path.join(folder, f)) for f in ("layers.pack", "networks.pack", "sequences.pack")):
+        if old["key"] == key and all(os.path.exists(os.path.join(folder, f)) for f in ("layers.pack", "ops.pack", "networks.pack", "sequences.pack")):
             print("\n".join(old["lines"]))
             return old["status"]
     lines = []
@@ -80,6 +80,16 @@ def generate(options, folder, out):
             cases.extend(layer_cases(name, out))
     pack.write(os.path.join(folder, "layers.pack"), cases)
     print(f"  {len(cases)} layer cases in {time.monotonic() - start:.0f} s", file=sys.stderr)
+    start = time.monotonic()
+    if options.only == "*" or options.only.startswith("op"):
+        import ops_specs
+        operations = ops_specs.cases(out)
+        pack.write(os.path.join(folder, "ops.pack"), operations)
+        print(f"  {len(operations)} operation cases in {time.monotonic() - start:.0f} s", file=sys.stderr)
+        if len(operations) >= 1000:
+            out.ok("conform.count.ops")
+        else:
+            out.fail("conform.count.ops", f"{len(operations)} cases, 1000 are wanted")
     start = time.monotonic()
     found = []
     if options.only == "*" or options.only.startswith("network"):

@@ -7,8 +7,10 @@ expression are ops, np, and the operators of Python. An operation of the install
 
     ops_specs.py PACK [TEXT]     writes the cases whose name has TEXT"""
 import inspect
+import io
 import os
 import sys
+import zipfile
 import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -24,19 +26,19 @@ def spec(name, *cases):
 CALLS, COMPLEX, DATA = "calls a Python function", "complex numbers", "the size depends on the data"
 REFUSED = {
     "AssociativeScan": CALLS, "Cond": CALLS, "ForiLoop": CALLS, "Map": CALLS, "Scan": CALLS, "Switch": CALLS,
-    "VectorizedMap": CALLS, "WhileLoop": CALLS, "JVP": CALLS, "Function": "a container", "SegmentReduction": "a base class",
+    "VectorizedMap": CALLS, "WhileLoop": CALLS, "JVP": CALLS, "Function": "a container",
     "ViewAsComplex": COMPLEX, "ViewAsReal": COMPLEX, "Eig": COMPLEX, "Polar": COMPLEX, "Nonzero": DATA, "Unique": DATA, "Bincount": DATA,
     "Eigh": "signs of vectors", "Argpartition": "the order is left open", "View": "bits of another dtype", "CTCLoss": "not there yet",
     "CTCDecode": "not there yet", "AffineTransform": "not there yet", "PerspectiveTransform": "not there yet",
-    "ElasticTransform": "random", "ScaleAndTranslate": "not there yet", "SSIM": "not there yet", "SobelEdges": "not there yet",
-    "FakeQuantWithMinMaxVars": "quantized models", "Gammainc": "not there yet",
+    "ElasticTransform": "random", "ScaleAndTranslate": "not there yet", "SSIM": "not there yet",
+    "FakeQuantWithMinMaxVars": "quantized models", "Gammainc": "not there yet", "Histogram": "fails in Keras itself", "ConvTranspose": "fails in Keras itself: it takes output_padding for padding", "SegmentReduction": "a base class",
 }
 
 # ---- one operand ----
 for name, fn in {"Cos": "cos", "Cosh": "cosh", "Exp": "exp", "Exp2": "exp2", "Expm1": "expm1", "Sin": "sin", "Sinc": "sinc", "Sinh": "sinh",
                  "Tan": "tan", "Tanh": "tanh", "Arctan": "arctan", "Arcsinh": "arcsinh", "Ceil": "ceil", "Floor": "floor",
                  "Deg2rad": "deg2rad", "Rad2deg": "rad2deg", "Fabs": "fabs", "Cbrt": "cbrt", "I0": "i0"}.items():
-    spec(name, f"f3,4 | ops.{fn}(x)", f"h3,4 | ops.{fn}(x)", f"i3,4 | ops.{fn}(x)", f"l3,4 | ops.{fn}(x)")
+    spec(name, f"f3,4 | ops.{fn}(x)", f"h3,4 | ops.{fn}(x)", f"i3,4 | ops.{fn}(x)", f"t3,4 | ops.{fn}(x)")
 for name, fn in {"Log": "log", "Log10": "log10", "Log1p": "log1p", "Log2": "log2", "Sqrt": "sqrt"}.items():
     spec(name, f"p3,4 | ops.{fn}(x)", f"n3,4 | ops.{fn}(x)", f"f3,4 | ops.{fn}(x)")
 for name, fn in {"Arccos": "arccos", "Arcsin": "arcsin", "Arctanh": "arctanh"}.items():
@@ -59,19 +61,21 @@ spec("HardShrink", "f3,4 | ops.hard_shrink(x, 1.0)")
 spec("Threshold", "f3,4 | ops.threshold(x, 0.5, -2.0)", "f3,4 | ops.threshold(x, 0, 7)")
 spec("ReLU", "f3,4 | keras.activations.relu(x, negative_slope=0.1, max_value=2.0, threshold=0.3)",
      "f3,4 | keras.activations.relu(x, negative_slope=0.5)")
-spec("Mish", "f3,4 | keras.activations.mish(x)")
+spec("Mish", "f3,4 | keras.src.activations.activations.Mish()(x)")
 spec("Erfinv", "q3,4 | ops.erfinv(x)")
 spec("Rsqrt", "p3,4 | ops.rsqrt(x)")
 spec("Reciprocal", "p3,4 | ops.reciprocal(x)", "f3,4 | ops.reciprocal(x)")
 for name, fn in {"Negative": "negative", "Sign": "sign", "Absolute": "absolute", "Square": "square", "Trunc": "trunc", "Round": "round"}.items():
     spec(name, f"f3,4 | ops.{fn}(x)", f"h3,4 | ops.{fn}(x)", f"i3,4 | ops.{fn}(x)")
-spec("Abs", "u3,4 | ops.abs(x)", "f3,4 | abs(x)", "b3,4 | ops.absolute(x)")
+spec("Abs", "u3,4 | keras.src.ops.numpy.Abs()(x)", "f3,4 | keras.src.ops.numpy.Abs()(x)")
+spec("Absolute", "u3,4 | ops.abs(x)", "f3,4 | abs(x)", "b3,4 | ops.absolute(x)")
 spec("Negative", "f3,4 | -x")
 spec("Square", "b3,4 | ops.square(x)")
 spec("Round", "f3,4 | ops.round(x, 1)", "i3,4 | ops.round(x, -1)", "f3,4 | ops.round(x * 20, -1)")
 for name in ("Isfinite", "Isinf", "Isnan", "Isposinf", "Isneginf", "Isreal", "Signbit"):
     spec(name, *(f"{d}3,4 | ops.{name.lower()}(x)" for d in "afi"))
-for name in ("Imag", "Real", "Conj", "Conjugate", "Angle", "Copy"):
+spec("Conj", "f3,4 | keras.src.ops.numpy.Conj()(x)")
+for name in ("Imag", "Real", "Conjugate", "Angle", "Copy"):
     spec(name, f"f3,4 | ops.{name.lower()}(x)")
 spec("NanToNum", "a3,4 | ops.nan_to_num(x)", "a3,4 | ops.nan_to_num(x, nan=2.0, posinf=5.0, neginf=-3)", "i3,4 | ops.nan_to_num(x)")
 spec("Clip", "f3,4 | ops.clip(x, -0.5, 1)", "i3,4 | ops.clip(x, -1, 2)", "b3,4 | ops.clip(x, 0, 1)")
@@ -88,8 +92,8 @@ for name, op in {"Add": "+", "Subtract": "-", "Multiply": "*"}.items():
          f"f3,4 | x {op} np.arange(4)", f"m3,4 v3,4 | x {op} y", f"t3,4 | x {op} 3")
 for name, fn in {"Maximum": "maximum", "Minimum": "minimum", "Fmax": "fmax", "Fmin": "fmin"}.items():
     spec(name, f"f3,4 f4 | ops.{fn}(x, y)", f"i3,4 | ops.{fn}(x, 1)", f"a3,4 f3,4 | ops.{fn}(x, y)", f"i3,4 f3,4 | ops.{fn}(x, y)", f"h3,4 | ops.{fn}(x, 0.5)")
-spec("Divide", "f3,4 p3,4 | x / y", "i3,4 | x / 4", "f3,4 | 1 / (x * x + 1)", "i3,4 l3,4 | x / y", "f3,4 | ops.divide(x, 3)")
-spec("TrueDivide", "f3,4 p3,4 | ops.true_divide(x, y)")
+spec("Divide", "f3,4 p3,4 | ops.divide(x, y)", "f3,4 | ops.divide(x, 3)")
+spec("TrueDivide", "f3,4 p3,4 | ops.true_divide(x, y)", "f3,4 p3,4 | x / y", "i3,4 | x / 4", "f3,4 | 1 / (x * x + 1)", "i3,4 l3,4 | x / y")
 spec("DivideNoNan", "f3,4 n3,4 | ops.divide_no_nan(x, y)")
 spec("FloorDivide", "f3,4 p3,4 | x // y", "i3,4 | x // 3", "i3,4 | x // -2")
 spec("Mod", "f3,4 p3,4 | x % y", "i3,4 | x % 3", "i3,4 | x % -3", "f3,4 | ops.mod(x, -0.7)")
@@ -101,7 +105,7 @@ spec("Less", "f3,4 | x < 0.3")
 for name, fn in {"LogicalAnd": "logical_and", "LogicalOr": "logical_or", "LogicalXor": "logical_xor"}.items():
     spec(name, f"b3,4 b3,4 | ops.{fn}(x, y)", f"f3,4 n3,4 | ops.{fn}(x, y)", f"b3,4 | ops.{fn}(x, True)")
 for name, fn in {"BitwiseAnd": "bitwise_and", "BitwiseOr": "bitwise_or", "BitwiseXor": "bitwise_xor"}.items():
-    spec(name, f"i3,4 i3,4 | ops.{fn}(x, y)", f"u3,4 i3,4 | ops.{fn}(x, y)", f"i3,4 | ops.{fn}(x, 5)")
+    spec(name, f"i3,4 i3,4 | ops.{fn}(x, y)", f"u3,4 i3,4 | ops.{fn}(x, y)")
 for name, fn in {"BitwiseLeftShift": "bitwise_left_shift", "LeftShift": "left_shift", "BitwiseRightShift": "bitwise_right_shift", "RightShift": "right_shift"}.items():
     spec(name, f"i3,4 n3,4 | ops.{fn}(x, y)", f"u3,4 | ops.{fn}(x, 2)", f"i3,4 | ops.{fn}(x, 3)")
 spec("Gcd", "i3,4 i3,4 | ops.gcd(x * 6, y * 4)")
@@ -124,7 +128,7 @@ for name, fn in {"Sum": "sum", "Prod": "prod", "Mean": "mean", "Var": "var", "St
                  "All": "all", "Any": "any", "Nansum": "nansum", "Nanprod": "nanprod", "Nanmean": "nanmean", "Nanvar": "nanvar", "Nanstd": "nanstd", "Nanmax": "nanmax",
                  "Nanmin": "nanmin", "Ptp": "ptp", "Median": "median", "Nanmedian": "nanmedian", "Logsumexp": "logsumexp"}.items():
     spec(name, *(f"f2,3,4 | ops.{fn}(x, {a})".replace(", )", ")") for a in AXES))
-    if name not in ("Logsumexp",):
+    if name not in ("Logsumexp", "Nanmedian"):
         spec(name, f"i2,3,4 | ops.{fn}(x, axis=1)")
     if name.startswith("Nan"):
         spec(name, f"a2,3,4 | ops.{fn}(x, axis=1)")
@@ -164,12 +168,12 @@ spec("Swapaxes", "f2,3,4 | ops.swapaxes(x, 0, -1)")
 spec("Flip", "f2,3,4 | ops.flip(x)", "f2,3,4 | ops.flip(x, axis=1)", "f2,3,4 | ops.flip(x, axis=(0, -1))")
 spec("Fliplr", "f2,3,4 | ops.fliplr(x)")
 spec("Flipud", "f2,3,4 | ops.flipud(x)")
-spec("Rot90", "f3,4 | ops.rot90(x)", "f3,4 | ops.rot90(x, k=2)", "f2,3,4 | ops.rot90(x, k=3, axes=(1, 2))", "f2,3,4 | ops.rot90(x, k=-1, axes=(2, 0))")
+spec("Rot90", "f3,4 | ops.rot90(x)", "f3,3 | ops.rot90(x, k=2)", "f2,3,4 | ops.rot90(x, k=3, axes=(1, 2))", "f2,3,4 | ops.rot90(x, k=-1, axes=(2, 0))")
 spec("Roll", "f2,3,4 | ops.roll(x, 2)", "f2,3,4 | ops.roll(x, -1, axis=1)", "f2,3,4 | ops.roll(x, (1, 2), axis=(0, 2))")
 spec("Concatenate", "f2,3 f2,4 | ops.concatenate([x, y], axis=1)", "f2,3 i4,3 | ops.concatenate([x, y])", "f2,3 | ops.concatenate([x, np.ones((1, 3), 'float32')], axis=0)", "f2,3 f2,3 | ops.concatenate([x, y], axis=-1)")
 spec("Append", "f2,3 f2,4 | ops.append(x, y, axis=1)", "f2,3 i4 | ops.append(x, y)")
 spec("Stack", "f2,3 f2,3 | ops.stack([x, y])", "f2,3 i2,3 | ops.stack([x, y], axis=-1)", "f2,3 f2,3 | ops.stack([x, y], axis=1)")
-spec("Hstack", "f2,3 f2,4 | ops.hstack([x, y])", "f3 f4 | ops.hstack([x, y])")
+spec("Hstack", "f2,3 f2,4 | ops.hstack([x, y])")
 spec("Vstack", "f2,3 f1,3 | ops.vstack([x, y])")
 spec("Dstack", "f2,3 f2,3 | ops.dstack([x, y])", "f3 f3 | ops.dstack([x, y])")
 spec("Meshgrid", "f3 f4 | ops.meshgrid(x, y)", "f3 f4 f2 | ops.meshgrid(x, y, z, indexing='ij')")
@@ -181,21 +185,21 @@ spec("Dsplit", "f2,3,4 | ops.dsplit(x, 2)")
 spec("Unstack", "f2,3 | ops.unstack(x)", "f2,3,2 | ops.unstack(x, axis=1)", "f2,3 | ops.unstack(x, num=3, axis=-1)")
 spec("Repeat", "f2,3 | ops.repeat(x, 2)", "f2,3 | ops.repeat(x, 3, axis=1)", "f2,3 | ops.repeat(x, [1, 0, 2], axis=1)")
 spec("Tile", "f2,3 | ops.tile(x, (2, 1))", "f2,3 | ops.tile(x, 2)", "f2,3 | ops.tile(x, (2, 1, 3))")
-spec("Pad", "f2,3 | ops.pad(x, ((1, 0), (2, 1)))", "f2,3 | ops.pad(x, 1)", "f2,3 | ops.pad(x, ((0, 1), (1, 1)), constant_values=2.5)", "f3,4 | ops.pad(x, ((1, 2), (0, 3)), mode='reflect')", "f3,4 | ops.pad(x, ((1, 2), (0, 3)), mode='symmetric')")
+spec("Pad", "f2,3 | ops.pad(x, ((1, 0), (2, 1)))", "f2,3 | ops.pad(x, ((0, 1), (1, 1)), constant_values=2.5)", "f3,4 | ops.pad(x, ((1, 2), (0, 3)), mode='reflect')", "f3,4 | ops.pad(x, ((1, 2), (0, 3)), mode='symmetric')")
 spec("Size", "f2,3 | ops.size(x) + 0 * ops.cast(ops.sum(x), 'int32')")
-spec("Ndim", "f2,3 | ops.ndim(x)")
+spec("Ndim", "f2,3 | ops.cast(ops.ndim(x), 'int32')")
 spec("EmptyLike", "f2,3 | ops.empty_like(x)")
 spec("ZerosLike", "f2,3 | ops.zeros_like(x)", "f2,3 | ops.zeros_like(x, dtype='int32')")
 spec("OnesLike", "i2,3 | ops.ones_like(x)")
 spec("FullLike", "f2,3 | ops.full_like(x, 2.5)", "f2,3 | ops.full_like(x, 2, dtype='int32')")
 spec("Full", "f3 | ops.full((2, 3), x)")
-spec("Linspace", "f3 f3 | ops.linspace(x, y, 5)", "f3 | ops.linspace(x, 2.0, 4, endpoint=False)", "f2,3 f2,3 | ops.linspace(x, y, 3, axis=-1)", "f3 f3 | ops.linspace(x, y, 5, retstep=True)")
+spec("Linspace", "f3 f3 | ops.linspace(x, y, 5)", "f3 | ops.linspace(x, 2.0, 4, endpoint=False)", "f2,3 f2,3 | ops.linspace(x, y, 3, axis=-1)")
 spec("Logspace", "f3 f3 | ops.logspace(x, y, 5)", "f3 f3 | ops.logspace(x, y, 4, base=2)")
 spec("Geomspace", "p3 p3 | ops.geomspace(x, y, 5)")
 spec("Arange", "SKIP its size depends on the data")
 
 # ---- picking ----
-spec("GetItem", *(f"f4,5,6 | x[{k}]" for k in ("0", "-1", "1:3", ":, 0", ":, 1:4:2", "::-1", ":, ::-2", "..., 0", "0, ..., 1:3", "None", ":, None, 2", "1, 2, 3", "-3:-1, ..., -2:", "3:1", ":, :, :0", "2:, None, 1::3, -1")))
+spec("GetItem", *(f"f4,5,6 | x[{k}]" for k in ("0", "-1", "1:3, 0", "1:3, :", ":, 0", ":, 1:4:2", "::-1, :", ":, ::-2", "..., 0", "0, ..., 1:3", "None, 0", ":, None, 2", "1, 2, 3", "-3:-1, ..., -2:", "3:1, 0", ":, :, :0", "2:, None, 1::3, -1")))
 spec("Take", "f4,5 n3 | ops.take(x, y, axis=0)", "f4,5 n2,3 | ops.take(x, y, axis=1)", "f4,5 | ops.take(x, [0, -1, 3], axis=0)", "f4,5 n3 | ops.take(x, y)", "f4,5 | ops.take(x, 2, axis=1)", "i4,5 | ops.take(x, np.array([[1, 2]]), axis=-1)")
 spec("TakeAlongAxis", "f3,4 n3,2 | ops.take_along_axis(x, y, axis=1)", "f3,4 n2,4 | ops.take_along_axis(x, y, axis=0)", "f3,4 n1,2 | ops.take_along_axis(x, y, axis=-1)", "f3,4 | ops.take_along_axis(x, ops.argsort(x, axis=1), axis=1)")
 for name in ("Tril", "Triu"):
@@ -207,8 +211,7 @@ spec("Trace", "f3,4 | ops.trace(x)", "f2,3,4 | ops.trace(x, offset=1, axis1=1, a
 spec("OneHot", "n2,3 | ops.one_hot(x, 3)", "n2,3 | ops.one_hot(x, 4, axis=1)", "n3 | ops.one_hot(x, 3, dtype='int32')", "n3 | ops.one_hot(x - 1, 3)")
 spec("MultiHot", "n2,3 | ops.multi_hot(x, 4)", "n3 | ops.multi_hot(x, 4)", "n2,3 | ops.multi_hot(x, 4, dtype='int32')")
 spec("SearchSorted", "f4 f5 | ops.searchsorted(ops.sort(x), y)", "n4 n5 | ops.searchsorted(ops.sort(x), y, side='right')")
-spec("Digitize", "f3,4 | ops.digitize(x, [-1.0, 0.0, 1.0])", "n3,4 | ops.digitize(x, [0.0, 1.0, 2.0])")
-spec("Histogram", "f12 | ops.histogram(x, bins=4)", "f12 | ops.histogram(x, bins=5, range=(-1, 1))")
+spec("Digitize", "f3,4 | ops.digitize(x, np.array([-1.0, 0.0, 1.0]))", "n3,4 | ops.digitize(x, np.array([0.0, 1.0, 2.0]))")
 spec("IsIn", "n3,4 n2 | ops.isin(x, y)", "n3,4 | ops.isin(x, [0, 2], invert=True)")
 spec("UnravelIndex", "n4 | ops.unravel_index(x, (2, 3))")
 spec("Slice", "f4,5 | ops.slice(x, (1, 2), (2, 3))", "f4,5 n2 | ops.slice(x, y, (2, 3))")
@@ -251,7 +254,7 @@ spec("STFT", "f2,20 | ops.stft(x, 6, 3, 8)", "f2,20 | ops.stft(x, 8, 4, 8, windo
 spec("ISTFT", "f2,7,5 f2,7,5 | ops.istft((x, y), 8, 2, 8)", "f2,7,5 f2,7,5 | ops.istft((x, y), 6, 3, 8, window=None, center=False, length=20)")
 spec("Logdet", "c2,3,3 | ops.logdet(x)")
 for name, fn in {"Cholesky": "cholesky", "Det": "det", "Inv": "inv", "LuFactor": "lu_factor", "Qr": "qr"}.items():
-    spec(name, f"c3,3 | ops.{fn}(x)", f"c2,4,4 | ops.{fn}(x)")
+    spec(name, f"c3,3 | ops.{fn}(x)", f"c4,4 | ops.{fn}(x)", *([f"c2,4,4 | ops.{fn}(x)"] if name != "LuFactor" else []))
 spec("Cholesky", "c3,3 | ops.cholesky(x, upper=True)")
 spec("CholeskyInverse", "c3,3 | ops.cholesky_inverse(ops.cholesky(x))")
 spec("Qr", "f4,3 | ops.qr(x)", "f3,5 | ops.qr(x)", "f4,3 | ops.qr(x, mode='complete')")
@@ -262,16 +265,16 @@ spec("Pinv", "f4,3 | ops.linalg.pinv(x)", "f3,4 | ops.linalg.pinv(x)")
 spec("Lstsq", "f5,3 f5 | ops.lstsq(x, y)", "f5,3 f5,2 | ops.lstsq(x, y)")
 spec("MatrixRank", "f4,3 | ops.linalg.matrix_rank(x)")
 spec("SVD", "f4,3 | ops.svd(x, compute_uv=False)", "f2,3,4 | ops.svd(x, compute_uv=False)")
-spec("Norm", "f2,3 | ops.norm(x)", *(f"f2,3,4 | ops.norm(x, ord={o}, axis=1)" for o in ("1", "2", "3", "0", "'inf'", "float('inf')", "float('-inf')")), *(f"f2,3,4 | ops.norm(x, ord={o}, axis=(1, 2))" for o in ("1", "-1", "2", "-2", "'fro'", "'nuc'")),
+spec("Norm", "f2,3 | ops.norm(x)", *(f"f2,3,4 | ops.norm(x, ord={o}, axis=1)" for o in ("1", "2", "3", "0", "float('inf')", "float('-inf')")), *(f"f2,3,4 | ops.norm(x, ord={o}, axis=(1, 2))" for o in ("1", "-1", "2", "-2", "'fro'", "'nuc'")),
      "f2,3,4 | ops.norm(x, ord=2, axis=(0, 2), keepdims=True)", "i2,3 | ops.norm(x, axis=1, keepdims=True)")
 
 # ---- nn ----
 for name, fn in {"Softmax": "softmax", "LogSoftmax": "log_softmax"}.items():
-    spec(name, *(f"f2,3,4 | ops.{fn}(x, axis={a})" for a in ("-1", "1", "None")), f"f2,3,4 | ops.{fn}(x, axis=(1, 2))")
+    spec(name, *(f"f2,3,4 | ops.{fn}(x, axis={a})" for a in ("-1", "1", "None")))
 spec("Sparsemax", "f2,5 | ops.sparsemax(x)", "f2,5,3 | ops.sparsemax(x, axis=1)")
 spec("Glu", "f2,6 | ops.glu(x)", "f2,4,3 | ops.glu(x, axis=1)")
 spec("Moments", "f2,3,4 | ops.moments(x, axes=(0, 1))", "f2,3,4 | ops.moments(x, axes=[2], keepdims=True)", "h2,3,4 | ops.moments(x, axes=[1])")
-spec("Normalize", *(f"f2,3,4 | ops.normalize(x{a})" for a in ("", ", axis=1", ", order=1", ", order=3, axis=1", ", axis=(1, 2)")), "i2,3 | ops.normalize(x)")
+spec("Normalize", *(f"f2,3,4 | ops.normalize(x{a})" for a in ("", ", axis=1", ", order=1", ", order=3, axis=1", ", axis=(1, 2)")))
 spec("BatchNorm", "f2,3,4 f4 p4 f4 f4 | ops.batch_normalization(x, y, z, axis=-1, offset=w, scale=v)", "f2,3,4 f3 p3 | ops.batch_normalization(x, y, z, axis=1, epsilon=0.1)")
 spec("LayerNorm", "f2,3,4 f4 f4 | ops.layer_normalization(x, y, z)", "f2,3,4 | ops.layer_normalization(x, axis=1)", "f2,3,4 f4 | ops.layer_normalization(x, y, rms_scaling=True)", "f2,3,4 | ops.layer_normalization(x, axis=(1, 2), epsilon=0.1)")
 spec("RMSNorm", "f2,3,4 f4 | ops.rms_normalization(x, y)", "f2,3,4 | ops.rms_normalization(x, axis=1)")
@@ -282,11 +285,10 @@ spec("PSNR", "f2,3 f2,3 | ops.psnr(x, y, 2.0)")
 for name, fn in {"MaxPool": "max_pool", "AveragePool": "average_pool"}.items():
     spec(name, f"f2,7,3 | ops.{fn}(x, 2)", f"f2,7,8,3 | ops.{fn}(x, (2, 3), strides=2, padding='same')", f"f2,3,7,8 | ops.{fn}(x, 2, data_format='channels_first')", f"f2,6,5,4,2 | ops.{fn}(x, 2)")
 for name, fn in {"AdaptiveMaxPool": "adaptive_max_pool", "AdaptiveAveragePool": "adaptive_average_pool"}.items():
-    spec(name, f"f2,7,3 | ops.{fn}(x, 3)", f"f2,7,8,3 | ops.{fn}(x, (3, 2))", f"f2,3,7,8 | ops.{fn}(x, 4, data_format='channels_first')")
-spec("Conv", "f2,7,3 f3,3,4 | ops.conv(x, y)", "f2,7,8,3 f3,2,3,4 | ops.conv(x, y, strides=2, padding='same')", "f2,7,8,4 f3,3,2,6 | ops.conv(x, y)", "f2,7,8,3 f2,2,3,4 | ops.conv(x, y, dilation_rate=2)", "f2,5,5,5,2 f2,2,2,2,3 | ops.conv(x, y)")
+    spec(name, f"f2,7,3 | ops.{fn}(x, (3,))", f"f2,7,8,3 | ops.{fn}(x, (3, 2))", f"f2,3,7,8 | ops.{fn}(x, (4, 4), data_format='channels_first')")
+spec("Conv", "f2,7,3 f3,3,4 | ops.conv(x, y)", "f2,7,8,3 f3,2,3,4 | ops.conv(x, y, strides=2, padding='same')", "f2,7,8,3 f2,2,3,4 | ops.conv(x, y, dilation_rate=2)", "f2,5,5,5,2 f2,2,2,2,3 | ops.conv(x, y)")
 spec("DepthwiseConv", "f2,7,8,3 f3,3,3,2 | ops.depthwise_conv(x, y)", "f2,7,3 f3,3,1 | ops.depthwise_conv(x, y, strides=2, padding='same')", "f2,7,8,3 f3,3,3,1 | ops.depthwise_conv(x, y, dilation_rate=2)")
 spec("SeparableConv", "f2,7,8,3 f3,3,3,2 f1,1,6,4 | ops.separable_conv(x, y, z)", "f2,7,3 f3,3,1 f1,3,4 | ops.separable_conv(x, y, z, padding='same')")
-spec("ConvTranspose", "f2,5,3 f3,4,3 | ops.conv_transpose(x, y, strides=2)", "f2,5,6,3 f3,3,4,3 | ops.conv_transpose(x, y, strides=2, padding='same')", "f2,5,6,3 f3,2,4,3 | ops.conv_transpose(x, y, strides=1)", "f2,5,6,3 f3,3,4,3 | ops.conv_transpose(x, y, strides=2, output_padding=1, padding='same')", "f2,5,3 f2,4,3 | ops.conv_transpose(x, y, strides=3)")
 for name, fn, i in (("DepthToSpace", "depth_to_space", "f2,3,4,8"), ("SpaceToDepth", "space_to_depth", "f2,4,6,3")):
     spec(name, f"{i} | ops.nn.{fn}(x, 2)", f"f2,8,4,6 | ops.nn.{fn}(x, 2, data_format='channels_first')")
 spec("Unfold", "f2,3,6,7 | ops.unfold(x, 2)", "f2,3,6,7 | ops.unfold(x, (2, 3), dilation=2, padding=1, stride=(1, 2))")
@@ -305,9 +307,10 @@ spec("CropImages", "f2,6,7,3 | ops.image.crop_images(x, 1, 2, 1, 1)", "f2,6,7,3 
 spec("PadImages", "f2,6,7,3 | ops.image.pad_images(x, 1, 2, 1, 1)", "f6,7,3 | ops.image.pad_images(x, top_padding=1, left_padding=2, target_height=9, target_width=10)")
 spec("Resize", *(f"f2,6,7,3 | ops.image.resize(x, (4, 9), interpolation='{m}')" for m in ("nearest", "bilinear", "bicubic", "area", "lanczos3")), "f2,6,7,3 | ops.image.resize(x, (3, 3), antialias=True)", "f2,6,9,3 | ops.image.resize(x, (4, 4), crop_to_aspect_ratio=True)", "f2,6,9,3 | ops.image.resize(x, (4, 4), pad_to_aspect_ratio=True)", "f2,3,6,7 | ops.image.resize(x, (4, 4), data_format='channels_first')")
 spec("GaussianBlur", "f2,6,7,3 | ops.image.gaussian_blur(x)", "f2,6,7,3 | ops.image.gaussian_blur(x, kernel_size=(5, 3), sigma=(1.5, 0.7))")
+spec("SobelEdges", "f2,6,7,3 | ops.image.sobel_edges(x)", "f2,3,6,7 | ops.image.sobel_edges(x, data_format='channels_first')")
 spec("ExtractPatches", "f2,6,7,3 | ops.image.extract_patches(x, (2, 3))", "f2,6,7,3 | ops.image.extract_patches(x, 2, strides=1, padding='same')", "f2,6,7,3 | ops.image.extract_patches(x, 2, strides=1, dilation_rate=2)")
 spec("MapCoordinates", *(f"f4,5 f2,6 | ops.image.map_coordinates(x, y * 2 + 1.5, order={o}, fill_mode='{m}', fill_value=0.5)" for o in (0, 1) for m in ("constant", "nearest", "wrap", "mirror", "reflect")))
-spec("Rearrange", "f2,12,3 | ops.rearrange(x, 'b (h w) c -> b c h w', h=3)", "f2,3,4 | ops.rearrange(x, 'a b c -> c (a b)')", "f2,1,3 | ops.rearrange(x, 'a 1 c -> c a')")
+spec("Rearrange", "f2,12,3 | ops.rearrange(x, 'b (h w) c -> b c h w', h=3)", "f2,3,4 | ops.rearrange(x, 'a b c -> c (a b)')")
 
 
 # ---- cases ----
@@ -360,8 +363,12 @@ def make(name, text):
         arrays = [draw(letter, shape, rng) for letter, shape in kinds]
         return [arrays if len(arrays) > 1 else arrays[0]]
 
+    if "bicubic" in expression:  # TensorFlow reads the kernel from a table of 1024 places
+        return oracle.make_case(title, build, runs, zlib.crc32(title.encode()), 1e-3)
     tolerance = 2e-3 if "h" in {letter for letter, _ in kinds} else oracle.LAYER_TOLERANCE
     case = oracle.make_case(title, build, runs, zlib.crc32(title.encode()), tolerance)
+    if f'"class_name": "{name[3:]}"'.encode() not in zipfile.ZipFile(io.BytesIO(case.model)).read("config.json"):
+        raise AssertionError("the operation is not in the config")
     if case.error > 1e-3 and tolerance < 1e-3 or not np.isfinite(case.error):
         raise AssertionError(f"float32 and float64 of Keras differ by {case.error:.2g}")
     return case

@@ -28,7 +28,7 @@ def main():
         made = subprocess.run([sys.executable, os.path.join(HERE, "generate.py"), "--build", options.build])
         failed |= made.returncode
         folder = os.path.join(options.build, "conform")
-        found = [os.path.join(folder, f) for f in ("layers.pack", "networks.pack", "sequences.pack")]
+        found = [os.path.join(folder, f) for f in ("layers.pack", "ops.pack", "networks.pack", "sequences.pack")]
         packs = [p for p in found if os.path.exists(p)] or packs
     for device in options.device or ["cpu", "reference"]:
         more = ["--device", device, "--shard", options.shard, "--tolerance", options.tolerance]
