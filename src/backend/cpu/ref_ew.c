@@ -34,8 +34,8 @@
 #define CN_ATANH atanh
 #define CN_ERF erf
 #define CN_ERFC erfc
-#define CN_ERFINV cn_erfinv
-#define CN_I0 cn_i0
+#define CN_ERFINV cn_ref_erfinv
+#define CN_I0 cn_ref_i0
 #define CN_NEXTAFTER nextafter
 #define CN_SHL(a, b) ((b) < 64 ? (a) << (b) : 0)
 #define CN_SHR(a, b) ((b) < 64 ? (a) >> (b) : 0)
@@ -49,7 +49,7 @@
 #define CN_MOD(a, b) cn_mod(a, b)
 
 /* Giles's approximation, then two steps of Newton. */
-static double cn_erfinv(double x) {
+double cn_ref_erfinv(double x) {
     double w, y;
 
     if (!(fabs(x) < 1)) return x == 1 ? INFINITY : x == -1 ? -INFINITY : NAN;
@@ -86,7 +86,7 @@ static double cn_erfinv(double x) {
 }
 
 /* The power series of positive terms; beyond 40 the asymptotic one, whose terms fall until long after they are negligible. */
-static double cn_i0(double x) {
+double cn_ref_i0(double x) {
     double a = fabs(x), sum = 1, term = 1;
 
     if (a != a || a == INFINITY) return a;

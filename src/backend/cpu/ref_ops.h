@@ -34,6 +34,10 @@ cornu_status cn_ref_rnn(const cn_ref_step* s);
 cornu_status cn_ref_attention(const cn_ref_step* s);
 cornu_status cn_ref_random(const cn_ref_step* s);
 
+/* The inverse of erf; the modified Bessel function I0. */
+double cn_ref_erfinv(double x);
+double cn_ref_i0(double x);
+
 /* One value through an activation, in double. */
 double cn_ref_act(const cn_act* act, double x);
 
