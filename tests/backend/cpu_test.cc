@@ -193,6 +193,16 @@ TEST(Cpu, ReductionsAndNorms) {
     }
 }
 
+TEST(Cpu, GroupNorm) {
+    for (int64_t groups : {1, 4, 20}) {
+        Graph m;
+        cn_attr a = no_attr();
+        a.norm.groups = groups;
+        a.norm.epsilon = 1e-3;
+        expect_as_reference(m, m.add(CN_OP_group_norm, {m.input({2, 5, 7, 20}), m.variable({20}), m.variable({20})}, a), 2e-6, 1, 3);
+    }
+}
+
 // Every kind of recurrent layer, for batches below, at and above the rows that run together.
 TEST(Cpu, RecurrentLayers) {
     for (int kind : {0, 1, 2, 3}) {
@@ -365,5 +375,30 @@ TEST(Loops, FunctionsAreAccurate) {
                 EXPECT_LE(difference(got, want), 5e-7);
             }
         }
+    }
+}
+
+// What is not a number stays so through products, activations and pools.
+TEST(Cpu, NanStaysNan) {
+    for (cn_ew fn : {CN_EW_copy, CN_EW_relu, CN_EW_relu6, CN_EW_clip, CN_EW_leaky_relu, CN_EW_silu, CN_EW_sigmoid, CN_EW_gelu, CN_EW_tanh}) {
+        for (int kind : {0, 1, 2}) {
+            SCOPED_TRACE(std::string(cn_ew_info_of(fn)->name) + " " + std::to_string(kind));
+            Graph m;
+            cn_act act = {fn, fn == CN_EW_leaky_relu ? 0.1 : -0.5, 0.5, 0};
+            cn_id y = kind == 0 ? conv(m, {1, 3, 3, 4}, {1, 1, 4, 20}, conv_attr(2, 1, 1, 0, 0, 1), true, false, act)
+                    : kind == 1 ? matmul(m, {9, 4}, {4, 20}, false, false, true, true, act)
+                                : conv(m, {1, 3, 3, 4}, {3, 3, 1, 4}, conv_attr(2, 1, 1, 1, 1, 4), true, false, act);
+            cn_graph_output(&m.g, y);
+            auto inputs = m.inputs();
+            inputs[0][5] = NAN;
+            EXPECT_LE(difference(run(m.g, cn_backend_cpu, inputs)[0], run(m.g, cn_backend_reference, inputs)[0]), 2e-6);
+        }
+    }
+    for (cn_pool_kind kind : {CN_POOL_MAX, CN_POOL_AVG}) {
+        Graph m;
+        cn_graph_output(&m.g, m.add(CN_OP_pool, {m.input({1, 8, 8, 5})}, pool_attr(kind, 2, 3, 1, 1, 1)));
+        auto inputs = m.inputs();
+        inputs[0][77] = NAN;
+        EXPECT_LE(difference(run(m.g, cn_backend_cpu, inputs)[0], run(m.g, cn_backend_reference, inputs)[0]), 2e-6) << kind;
     }
 }

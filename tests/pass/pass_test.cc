@@ -20,9 +20,12 @@ void expect_neutral(Graph& m, const cn_pass_options* options = nullptr) {
     auto inputs = m.inputs();
     auto before = run(m.g, cn_backend_reference, inputs);
     ASSERT_EQ(cn_pass_run(&m.g, options), CORNU_OK) << cornu_last_error();
-    auto after = run(m.g, cn_backend_reference, inputs);
+    auto after = run(m.g, cn_backend_reference, inputs), fast = run(m.g, cn_backend_cpu, inputs);
     ASSERT_EQ(before.size(), after.size());
-    for (size_t i = 0; i < before.size(); i++) EXPECT_LT(difference(after[i], before[i]), 1e-5) << "output " << i;
+    for (size_t i = 0; i < before.size(); i++) {
+        EXPECT_LT(difference(after[i], before[i]), 1e-5) << "output " << i;
+        EXPECT_LT(difference(fast[i], before[i]), 1e-5) << "output " << i << " of the fast backend";
+    }
 }
 
 }  // namespace
@@ -83,6 +86,20 @@ TEST(Pass, ResidualBecomesAnInputOfTheLaterConv) {
     const cn_node& last = m.g.nodes[m.g.outputs[0]];
     ASSERT_EQ(last.input_count, 4);
     EXPECT_EQ(m.g.nodes[last.inputs[3]].op, CN_OP_conv);
+}
+
+// y = conv(x) + x: the result may not be written over the residual, which the conv still reads.
+TEST(Pass, AResidualThatIsTheInputIsKept) {
+    for (bool product : {false, true}) {
+        Graph m;
+        cn_id x = cn_graph_ew1(&m.g, CN_EW_tanh, m.input({1, 6, 6, 4}));
+        cn_id y = product ? cn_graph_matmul(&m.g, x, m.variable({4, 4}), false, false) : m.add(CN_OP_conv, {x, m.variable({3, 3, 4, 4})}, conv_attr(2, 1, 1, 1, 1, 1));
+        cn_graph_output(&m.g, cn_graph_ew2(&m.g, CN_EW_add, y, x));
+        auto want = run(m.g, cn_backend_reference, m.inputs());
+        expect_neutral(m);
+        EXPECT_EQ(m.g.nodes[m.g.outputs[0]].input_count, 4);
+        EXPECT_LT(difference(run(m.g, cn_backend_cpu, m.inputs())[0], want[0]), 2e-6);
+    }
 }
 
 TEST(Pass, TransposesOfChannelsFirstNetworksCancel) {
@@ -187,6 +204,7 @@ TEST(Pass, RandomGraphsKeepTheirResults) {
                 }
             }
             ASSERT_NE(v, CN_NONE) << cornu_last_error();
+            if (random() % 3 == 0 && cn_type_equal(&m.g.types[v], &m.g.types[x])) v = cn_graph_ew2(&m.g, CN_EW_add, v, random() % 2 ? x : y);
             v = cn_graph_ew1(&m.g, CN_EW_tanh, random() % 4 ? v : cn_graph_ew2(&m.g, CN_EW_mul, v, cn_graph_scalar(&m.g, CORNU_FLOAT32, 0.1)));
             values.push_back(v);
         }

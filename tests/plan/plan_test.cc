@@ -1,6 +1,8 @@
 // Plans: values that live at the same time do not overlap, and the block is hardly larger than it must be.
 #include "plan/plan.h"
 
+#include "pass/pass.h"
+
 #include <gtest/gtest.h>
 
 #include <random>
@@ -121,4 +123,58 @@ TEST(Plan, ConstantsAreNotRun) {
     EXPECT_EQ(plan->constants[0], folded);
     cn_plan_destroy(plan);
     cn_graph_deinit(&g);
+}
+
+// ResNet-50's shapes at batch 1, as lowered and after the passes: the block is at most a tenth larger than the values that live at once.
+TEST(Plan, AResidualNetworkFitsTightly) {
+    for (bool passes : {false, true}) {
+        cn_graph g;
+        cn_plan* plan = nullptr;
+        int slot = 0;
+        cn_graph_init(&g);
+        const auto variable = [&](std::initializer_list<int64_t> dims) {
+            cn_type t = type_of(dims);
+            return cn_graph_variable(&g, &t, slot++, "v");
+        };
+        const auto conv = [&](cn_id x, int64_t size, int64_t filters, int64_t stride, bool relu) {
+            int64_t channels = g.types[x].dims[3];
+            cn_attr a = {}, norm = {};
+            a.conv.spatial = 2;
+            a.conv.groups = 1;
+            for (int i = 0; i < 2; i++) {
+                a.conv.strides[i] = stride;
+                a.conv.dilation[i] = 1;
+                a.conv.pad_lo[i] = a.conv.pad_hi[i] = size / 2;
+            }
+            norm.norm.axes = 8;
+            norm.norm.epsilon = 1e-3;
+            const cn_id in[] = {x, variable({size, size, channels, filters})};
+            cn_id y = cn_graph_ew2(&g, CN_EW_add, cn_graph_add(&g, CN_OP_conv, in, 2, &a), variable({filters}));
+            const cn_id parts[] = {y, variable({filters}), variable({filters}), variable({filters}), variable({filters})};
+            y = cn_graph_add(&g, CN_OP_batch_norm, parts, 5, &norm);
+            return relu ? cn_graph_ew1(&g, CN_EW_relu, y) : y;
+        };
+        cn_type image = type_of({1, 224, 224, 3});
+        cn_id x = conv(conv(cn_graph_input(&g, &image, "x"), 7, 64, 2, true), 3, 64, 2, true);
+        const int64_t blocks[] = {3, 4, 6, 3};
+        for (int stage = 0; stage < 4; stage++) {
+            int64_t width = 64 << stage;
+            for (int64_t b = 0; b < blocks[stage]; b++) {
+                int64_t stride = stage > 0 && b == 0 ? 2 : 1;
+                cn_id shortcut = b == 0 ? conv(x, 1, width * 4, stride, false) : x;
+                cn_id y = conv(conv(conv(x, 1, width, stride, true), 3, width, 1, true), 1, width * 4, 1, false);
+                x = cn_graph_ew1(&g, CN_EW_relu, cn_graph_ew2(&g, CN_EW_add, shortcut, y));
+            }
+        }
+        cn_graph_output(&g, cn_graph_reduce(&g, x, CN_REDUCE_MEAN, 6, false));
+        ASSERT_EQ(cn_graph_status(&g), CORNU_OK) << cornu_last_error();
+        if (passes) {
+            ASSERT_EQ(cn_pass_run(&g, nullptr), CORNU_OK) << cornu_last_error();
+        }
+        ASSERT_EQ(cn_plan_create(&g, 64, &plan), CORNU_OK);
+        if (passes) EXPECT_EQ(plan->step_count, 54 + 1);  // convolutions and the mean
+        EXPECT_LE((double)plan->arena_bytes, 1.1 * (double)plan->peak_bytes);
+        cn_plan_destroy(plan);
+        cn_graph_deinit(&g);
+    }
 }

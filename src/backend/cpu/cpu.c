@@ -31,6 +31,7 @@ static const cn_cpu_prepare prepares[CN_OP_COUNT][2] = {
     [CN_OP_log_softmax] = {cn_cpu_prepare_softmax},
     [CN_OP_layer_norm] = {cn_cpu_prepare_norm},
     [CN_OP_rms_norm] = {cn_cpu_prepare_norm},
+    [CN_OP_group_norm] = {cn_cpu_prepare_group_norm},
     [CN_OP_matmul] = {cn_cpu_prepare_dnnl, cn_cpu_prepare_product},
     [CN_OP_conv] = {cn_cpu_prepare_dnnl, cn_cpu_prepare_product},
     [CN_OP_conv_transpose] = {cn_cpu_prepare_dnnl},

@@ -164,3 +164,47 @@ cornu_status cn_cpu_prepare_norm(cn_cpu_executable* e, cn_cpu_step* step) {
     step->run = run_norm;
     return CORNU_OK;
 }
+
+/* ---- group_norm: mean and variance over all cells of a few channels ---- */
+
+typedef struct groups {
+    const cn_loops* loops;
+    int64_t images, cells, groups, each; /* each: channels of a group */
+    double epsilon;
+} groups;
+
+static cornu_status run_groups(const cn_cpu_step* step, const cn_cpu_lane* lane) {
+    const groups* n = step->data;
+    const float *x = cn_cpu_in(step, lane, 0), *gamma = cn_cpu_in(step, lane, 1), *beta = cn_cpu_in(step, lane, 2);
+    float* y = cn_cpu_out(step, lane);
+    int64_t channels = n->groups * n->each;
+    double count = (double)(n->cells * n->each);
+
+    for (int64_t i = 0; i < n->images * n->groups; i++) {
+        int64_t first = i % n->groups * n->each, base = i / n->groups * n->cells * channels + first;
+        double sum = 0, square = 0;
+        float mean, scale;
+        for (int64_t c = 0; c < n->cells; c++) sum += n->loops->sum(n->each, x + base + c * channels);
+        mean = (float)(sum / count);
+        for (int64_t c = 0; c < n->cells; c++) square += n->loops->sum_squares(n->each, x + base + c * channels, mean);
+        scale = (float)(1 / sqrt(square / count + n->epsilon));
+        for (int64_t c = 0; c < n->cells; c++) {
+            n->loops->normalise(n->each, x + base + c * channels, mean, scale, gamma ? gamma + first : NULL, beta ? beta + first : NULL, y + base + c * channels);
+        }
+    }
+    return CORNU_OK;
+}
+
+cornu_status cn_cpu_prepare_group_norm(cn_cpu_executable* e, cn_cpu_step* step) {
+    const cn_type* x = cn_cpu_input_type(e, step->node, 0);
+    const cn_norm_attr* a = &step->node->attr.norm;
+    int64_t channels = x->dims[x->ndim - 1];
+    groups* n;
+
+    if (!cn_cpu_is_float(e, step->node)) return CORNU_OK;
+    n = cn_cpu_data(e, step, sizeof *n);
+    if (!n) return CN_NO_MEMORY(sizeof *n);
+    *n = (groups){e->loops, x->dims[0], cn_type_count(x) / (x->dims[0] * channels), a->groups, channels / a->groups, a->epsilon};
+    step->run = run_groups;
+    return CORNU_OK;
+}
