@@ -114,14 +114,13 @@ static cornu_status run_kernel(const cn_cpu_step* step, const cn_cpu_lane* lane)
 
 /* ---- attributes ---- */
 
-/* The eltwise post-op that is act; false when there is none. */
+/* The eltwise post-op that is act; false when there is none. Its relu and clip make numbers of NaN, which would hide that a network has
+ * gone wrong: relu is done as elu with a factor of 0, clips by our own loop. */
 static bool post_op_of(const cn_act* act, dnnl_alg_kind_t* kind, float* alpha, float* beta) {
     *alpha = *beta = 0;
     switch (act->fn) {
-        case CN_EW_relu: *kind = dnnl_eltwise_relu; return true;
+        case CN_EW_relu: *kind = dnnl_eltwise_elu; return true; /* with alpha 0 */
         case CN_EW_leaky_relu: *kind = dnnl_eltwise_relu; *alpha = (float)act->p; return true;
-        case CN_EW_relu6: *kind = dnnl_eltwise_clip; *beta = 6; return true;
-        case CN_EW_clip: *kind = dnnl_eltwise_clip; *alpha = (float)act->p; *beta = (float)act->q; return true;
         case CN_EW_silu: *kind = dnnl_eltwise_swish; *alpha = 1; return true;
         case CN_EW_affine: *kind = dnnl_eltwise_linear; *alpha = (float)act->p; *beta = (float)act->q; return true;
         case CN_EW_sigmoid: *kind = dnnl_eltwise_logistic; return true;
@@ -363,6 +362,7 @@ static cornu_status prepare_pool(request* q) {
     dnnl_dims_t low = {0}, high = {0}, none = {0}, strides = {0}, sizes = {0};
     dnnl_pooling_v2_desc_t pool;
 
+    if (a->kind == CN_POOL_MAX) return CORNU_OK; /* its largest of NaN and numbers is a number */
     if (!image_desc(x, &q->src) || !image_desc(y, &q->dst)) return CORNU_OK;
     for (int i = 0; i < a->spatial; i++) {
         strides[i] = a->strides[i];
@@ -371,8 +371,7 @@ static cornu_status prepare_pool(request* q) {
         high[i] = (y->dims[i + 1] - 1) * a->strides[i] + a->window[i] - x->dims[i + 1] - a->pad_lo[i];
         if (low[i] >= a->window[i] || high[i] >= a->window[i]) return CORNU_OK;
     }
-    if (dnnl_pooling_v2_forward_desc_init(&pool, dnnl_forward_inference, a->kind == CN_POOL_MAX ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding,
-                                          &q->src, &q->dst, strides, sizes, none, low, high) != dnnl_success) {
+    if (dnnl_pooling_v2_forward_desc_init(&pool, dnnl_forward_inference, dnnl_pooling_avg_exclude_padding, &q->src, &q->dst, strides, sizes, none, low, high) != dnnl_success) {
         return CORNU_OK;
     }
     return finish(q, &pool);
