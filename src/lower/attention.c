@@ -167,6 +167,7 @@ static cornu_status lower_additive_attention(cn_call* c) {
     cn_id scale = CN_NONE;
     simple_attention a;
     const cn_type* q;
+    int64_t depth;
     bool use_scale;
     double rate;
 
@@ -175,7 +176,8 @@ static cornu_status lower_additive_attention(cn_call* c) {
     CN_TRY(cn_config_bool(c->layer, "use_scale", true, &use_scale));
     CN_TRY(cn_call_weight_count(c, use_scale));
     q = cn_call_type(c, a.q);
-    if (use_scale) CN_TRY(cn_call_weight(c, 0, 1, &q->dims[q->ndim - 1], &scale));
+    depth = q->dims[q->ndim - 1];
+    if (use_scale) CN_TRY(cn_call_weight(c, 0, 1, &depth, &scale));
     return finish_simple(c, &a, additive_scores(c->g, a.q, a.k, CN_NONE, scale));
 }
 

@@ -169,8 +169,9 @@ static cornu_status run_node(recurrent* r, const cn_attr* attr) {
 
 /* ---- written out ---- */
 
-static cn_id zeros(cn_graph* g, const cn_type* type) {
-    return cn_graph_broadcast(g, cn_graph_scalar(g, type->dtype, 0), type->ndim, type->dims);
+/* By value: a type in the graph moves when nodes are added. */
+static cn_id zeros(cn_graph* g, cn_type type) {
+    return cn_graph_broadcast(g, cn_graph_scalar(g, type.dtype, 0), type.ndim, type.dims);
 }
 
 /* Step t of x [B, T, ...] as [B, ...]. */
@@ -216,7 +217,7 @@ static cornu_status run_steps(recurrent* r) {
     if (!outputs) return CORNU_NO_MEMORY;
     if (r->steps > CN_RNN_MAX_STEPS) return CN_FAIL(UNSUPPORTED, "a cell of this kind over %" PRId64 " steps; at most %d are possible", r->steps, CN_RNN_MAX_STEPS);
     (void)cn_rnn_cell_states(&r->cell, types, CN_RNN_MAX_STATES);
-    for (int i = 0; r->zero_states && i < r->state_count; i++) r->states[i] = zeros(g, &types[i]);
+    for (int i = 0; r->zero_states && i < r->state_count; i++) r->states[i] = zeros(g, types[i]);
     for (int64_t i = 0; i < r->steps; i++) {
         int64_t t = r->backwards ? r->steps - 1 - i : i;
         cn_id before[CN_RNN_MAX_STATES], y;
@@ -225,7 +226,7 @@ static cornu_status run_steps(recurrent* r) {
         CN_TRY(cn_rnn_cell_step(&r->cell, take_step(g, r->x, t), r->states, &y));
         if (r->mask != CN_NONE) {
             CN_TRY(cn_graph_status(g));
-            if (zero == CN_NONE) zero = zeros(g, cn_call_type(r->c, y));
+            if (zero == CN_NONE) zero = zeros(g, *cn_call_type(r->c, y));
             y = keep_masked(r, t, y, last == CN_NONE || r->zero_masked ? zero : last);
             for (int k = 0; k < r->state_count; k++) r->states[k] = keep_masked(r, t, r->states[k], before[k]);
         }

@@ -259,7 +259,7 @@ cornu_status cn_rnn_cell_step(cn_rnn_cell* cell, cn_id x, cn_id* states, cn_id* 
 
 static cornu_status lower_cell(cn_call* c) {
     const cn_arg *x = cn_call_arg(c, 0, "inputs"), *given = cn_call_arg(c, 1, "states");
-    cn_type types[CN_RNN_MAX_STATES];
+    cn_type types[CN_RNN_MAX_STATES], step;
     cn_id states[CN_RNN_MAX_STATES], out;
     cn_value *values, *results;
     cn_rnn_cell_kind kind = CN_CELL_SIMPLE;
@@ -269,7 +269,8 @@ static cornu_status lower_cell(cn_call* c) {
     if (x->kind == CN_ARG_NONE) x = cn_call_arg(c, -1, "sequence");
     if (x->kind != CN_ARG_TENSOR) return CN_FAIL(BAD_FILE, "it must be called on one tensor and its states");
     (void)cn_rnn_cell_kind_of(c->layer->class_name, &kind);
-    CN_TRY(cn_rnn_cell_read(c, kind, c->layer, c->layer, cn_call_type(c, x->value.tensor), &cell));
+    step = *cn_call_type(c, x->value.tensor); /* a type in the graph moves when nodes are added */
+    CN_TRY(cn_rnn_cell_read(c, kind, c->layer, c->layer, &step, &cell));
     count = cn_rnn_cell_states(&cell, types, CN_RNN_MAX_STATES);
     CN_TRY(cn_arg_flatten(c->cx, given, &values, &found));
     if (found != count) return CN_FAIL(BAD_FILE, "it is called with %d states; it has %d", found, count);

@@ -48,9 +48,11 @@ cornu_status cn_call_get_state(cn_call* c, int i, const cn_type* type, cn_id* va
 
 cornu_status cn_call_set_state(cn_call* c, int i, cn_id value) {
     cn_state* state = NULL;
+    cn_type type;
 
     CN_TRY(cn_graph_status(c->g));
-    CN_TRY(state_of(c, i, cn_call_type(c, value), &state));
+    type = *cn_call_type(c, value); /* a type in the graph moves when nodes are added */
+    CN_TRY(state_of(c, i, &type, &state));
     state->value = value;
     return CORNU_OK;
 }
