@@ -42,6 +42,14 @@ bool close(double a, double b) {
     return a == b || std::fabs(a - b) <= 1e-12 * std::fmax(std::fabs(a), std::fabs(b)) + 1e-15;
 }
 
+/* By bisection. */
+double inverse_erf(double x) {
+    double low = -10, high = 10;
+    if (!(std::fabs(x) < 1)) return x == 1 ? kInf : x == -1 ? -kInf : kNan;
+    for (int i = 0; i < 200; i++) (std::erf((low + high) / 2) < x ? low : high) = (low + high) / 2;
+    return (low + high) / 2;
+}
+
 typedef std::function<double(double)> F1;
 typedef std::function<double(double, double)> F2;
 
@@ -76,6 +84,11 @@ const std::map<int, F1>& unary() {
         {CN_EW_acosh, [](double x) { return x < 1 ? kNan : std::acosh(x); }},
         {CN_EW_atanh, [](double x) { return std::fabs(x) > 1 ? kNan : std::atanh(x); }},
         {CN_EW_erf, [](double x) { return std::erf(x); }},
+        {CN_EW_erfc, [](double x) { return std::erfc(x); }},
+        {CN_EW_erfinv, inverse_erf},
+        {CN_EW_i0, [](double x) { return std::isnan(x) ? x : std::fabs(x) > 710 ? kInf : std::cyl_bessel_i(0.0, std::fabs(x)); }},
+        {CN_EW_sinc, [](double x) { return x == 0 ? 1 : std::sin(M_PI * x) / (M_PI * x); }},
+        {CN_EW_signbit, [](double x) { return (double)(!std::isnan(x) && std::signbit(x)); }},
         {CN_EW_floor, [](double x) { return std::floor(x); }},
         {CN_EW_ceil, [](double x) { return std::ceil(x); }},
         {CN_EW_trunc, [](double x) { return std::trunc(x); }},
@@ -129,6 +142,9 @@ const std::map<int, F2>& binary() {
         {CN_EW_max, [](double x, double z) { return std::isnan(x + z) && (std::isnan(x) || std::isnan(z)) ? kNan : std::fmax(x, z); }},
         {CN_EW_min, [](double x, double z) { return std::isnan(x) || std::isnan(z) ? kNan : std::fmin(x, z); }},
         {CN_EW_atan2, [](double x, double z) { return std::atan2(x, z); }},
+        {CN_EW_logaddexp, [](double x, double z) { return x == z ? x + M_LN2 : std::isnan(x + z) && !std::isinf(x) ? kNan : std::isnan(z) ? kNan : std::fmax(x, z) + std::log1p(std::exp(-std::fabs(x - z))); }},
+        {CN_EW_hypot, [](double x, double z) { return std::isnan(x) || std::isnan(z) || (std::isinf(x) && std::isinf(z)) ? kNan : std::hypot(x, z); }},
+        {CN_EW_nextafter, [](double x, double z) { return std::nextafter(x, z); }},
         {CN_EW_prelu, [](double x, double z) { return x >= 0 || std::isnan(x) ? x : x * z; }},
         {CN_EW_eq, [](double x, double z) { return (double)(x == z); }},
         {CN_EW_ne, [](double x, double z) { return (double)!(x == z); }},
