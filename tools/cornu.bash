@@ -1,7 +1,7 @@
 # Completion of the command line `cornu` in bash.
 _cornu() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-}
-    local commands="predict info convert layers help" options=""
+    local commands="predict info convert plot layers help" options=""
     # bash splits --name=value into three words.
     [[ $current == "=" ]] && current=""
     [[ $previous == "=" ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
@@ -17,6 +17,7 @@ _cornu() {
             ;;
         info) options="--json --variables --config --config-json --graph --batch --device --help" ;;
         convert) options="--to --no-safe-mode --no-optimizer --config --overwrite --json --help" ;;
+        plot) options="--output --show-shapes --no-shapes --expand-nested --rankdir --config --overwrite --help" ;;
         layers) options="--json --help" ;;
         help)
             mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
@@ -26,6 +27,7 @@ _cornu() {
     case $previous in
         --device) mapfile -t COMPREPLY < <(compgen -W "auto cpu cuda" -- "$current") ;;
         --precision) mapfile -t COMPREPLY < <(compgen -W "strict default tf32 bf16 fp16" -- "$current") ;;
+        --rankdir) mapfile -t COMPREPLY < <(compgen -W "TB LR" -- "$current") ;;
         --to) mapfile -t COMPREPLY < <(compgen -W "keras keras-dir weights.h5" -- "$current") ;;
         --batch | --threads | --seed | --outputs) ;;
         *)

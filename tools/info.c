@@ -40,9 +40,9 @@ double cli_parameter_bytes(const info_report* report, int64_t count) {
     return all > 0 ? (double)report->info.weight_bytes * ((double)count / (double)all) : 0;
 }
 
-const char* cli_plugin_name(void) {
+const char* cli_ignored_plugin(void) {
     const char* name = getenv("CORNU_CUDA_LIBRARY");
-    return name != NULL && name[0] != '\0' ? name : "libcornu_cuda.so (installed)";
+    return name != NULL && name[0] != '\0' ? name : NULL;
 }
 
 /* The JSON text at a pointer in the config; NULL where it is not there or null. Library memory. */

@@ -95,7 +95,8 @@ static void put_ability(cli_json* json, const info_report* report) {
     cli_json_text(json, "device", info.device);
     cli_json_text(json, "backend", info.backend);
     cli_json_text(json, "precision", info.precision);
-    cli_json_text(json, "cuda_plugin", cli_plugin_name());
+    cli_json_text(json, "cuda_plugin", NULL);
+    cli_json_text(json, "cuda_plugin_ignored", cli_ignored_plugin());
 }
 
 void cli_info_print_json(const info_report* report) {

@@ -164,7 +164,12 @@ static void print_device(const info_report* report) {
         print_field("Runs on:", text);
         free(text);
     }
-    print_field("CUDA plug-in:", cli_plugin_name());
+    const char* ignored = cli_ignored_plugin();
+    char* plugin = ignored == NULL
+                       ? cli_format("none (this build has no CUDA backend)")
+                       : cli_format("none (this build has no CUDA backend; CORNU_CUDA_LIBRARY=%s is ignored)", ignored);
+    print_field("CUDA plug-in:", plugin);
+    free(plugin);
 }
 
 void cli_info_print_text(const info_report* report) {

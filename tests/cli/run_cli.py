@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import files  # noqa: E402
@@ -70,6 +71,10 @@ def bad_usage(place):
         (["convert", digits, "x.onnx"], "x.onnx"), (["convert", digits, "x"], "--to"),
         (["convert", digits, "x.keras", "--to", "onnx"], "'onnx'"), (["convert", digits, "x.keras", "--to", ""], "''"),
         (["convert", digits, str(place / "there.keras")], "--overwrite"), (["convert", digits, "x.keras", "--config", "no"], "'no'"),
+        (["plot"], "missing"), (["plot", digits], "--output is missing"), (["plot", digits, "-o", "a.png"], "'a.png'"),
+        (["plot", digits, "-o", "svg"], "'svg'"), (["plot", digits, "-o", "a.svg", "--rankdir", "BT"], "TB|LR"),
+        (["plot", digits, "-o", "a.svg", "--show-shapes", "--no-shapes"], "exclude"),
+        (["plot", digits, "-o", "a.svg", "--config", "no.json"], "no.json"),
     ]
     assert len(cases) >= 40
     for arguments, words in cases:
@@ -84,7 +89,7 @@ def help_and_version(place):
     overview = place.run("help")[0]
     assert overview == place.run("--help")[0] == place.run("-h")[0]
     commands = re.findall(r"^  (\w+)  ", overview.split("Options:")[0], re.M)
-    assert commands == ["predict", "info", "convert", "layers", "help"], commands
+    assert commands == ["predict", "info", "convert", "plot", "layers", "help"], commands
     for command in commands[:-1]:
         text = place.run("help", command)[0]
         assert text == place.run(command, "--help")[0], f"help {command} and {command} --help differ"
@@ -95,7 +100,7 @@ def help_and_version(place):
 def manual_and_completion_name_every_option(place):
     manual = (ROOT / "tools" / "cornu.1").read_text().replace("\\-", "-")
     completion = (ROOT / "tools" / "cornu.bash").read_text()
-    for command in ("predict", "info", "convert", "layers"):
+    for command in ("predict", "info", "convert", "plot", "layers"):
         options = set(re.findall(r"^  (--[a-z-]+)", place.run("help", command)[0], re.M))
         section = manual.split(f".SS cornu {command}")[1].split(".SS")[0]
         row = re.search(rf'{command}\)\s*options="([^"]*)"', completion).group(1)
@@ -324,7 +329,13 @@ def info_forms(place):
     says(place.run("info", DIGITS, "--graph")[0], "f32[1,8,8,1]")
     says(place.run("info", DIGITS, "--variables")[0], "optimizer/vars/0", "(512, 10)", "20,480")
     plugin = {**os.environ, "CORNU_CUDA_LIBRARY": "/nowhere/plug.so"}
-    says(place.run("info", DIGITS, env=plugin)[0], "/nowhere/plug.so")
+    says(place.run("info", DIGITS, env=plugin)[0], "CORNU_CUDA_LIBRARY=/nowhere/plug.so is ignored")
+    given = json.loads(place.run("info", DIGITS, "--json", env=plugin)[0])
+    assert given["cuda_plugin"] is None and given["cuda_plugin_ignored"] == "/nowhere/plug.so"
+    del plugin["CORNU_CUDA_LIBRARY"]
+    says(place.run("info", DIGITS, env=plugin)[0], "none (this build has no CUDA backend)")
+    given = json.loads(place.run("info", DIGITS, "--json", env=plugin)[0])
+    assert given["cuda_plugin"] is None and given["cuda_plugin_ignored"] is None
 
 
 @test
@@ -385,6 +396,194 @@ def layers_table(place):
     for name, rows in tables.items():
         for row in rows:
             assert set(row) == {"name", "limits"} and row["name"] in text, (name, row)
+
+
+# ---- plot ----
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Drawing:
+    """A picture of `cornu plot`, read back: boxes by id, their texts, and arrows as (source, target)."""
+
+    def __init__(self, path):
+        self.root = xml.etree.ElementTree.parse(path).getroot()
+        assert self.root.tag == SVG + "svg"
+        groups = [g for g in self.root.iter(SVG + "g") if g.get("id")]
+        self.kind = {g.get("id"): g.get("class").split() for g in groups}
+        self.texts = {g.get("id"): [t.text or "" for t in g.iter(SVG + "text")] for g in groups}
+        self.title = {g.get("id"): g.find(SVG + "title").text for g in groups}
+        self.box = {}
+        for g in groups:
+            x, y, width, height = (float(g.find(SVG + "rect").get(k)) for k in ("x", "y", "width", "height"))
+            self.box[g.get("id")] = (x, y, x + width, y + height)
+        self.paths = [p for p in self.root.iter(SVG + "path") if p.get("class") == "edge"]
+        self.ends = [(p.get("data-from"), p.get("data-to")) for p in self.paths]
+
+    def arrows(self):
+        return sorted((self.texts[a][0], self.texts[b][0]) for a, b in self.ends)
+
+    def check(self):
+        """Boxes are inside the picture and apart unless one holds the other; arrows run from border to border."""
+        _, _, width, height = map(float, self.root.get("viewBox").split())
+        assert [b for b in self.box.values() if b[0] < 0 or b[1] < 0 or b[2] > width or b[3] > height] == []
+        items = list(self.box.items())
+        for i, (name, a) in enumerate(items):
+            for other, b in items[i + 1:]:
+                apart = a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
+                held = "model" in self.kind[name] and a[0] < b[0] and a[1] < b[1] and a[2] > b[2] and a[3] > b[3]
+                assert apart or held, (name, a, other, b)
+        for path, (source, target) in zip(self.paths, self.ends):
+            assert path.get("marker-end") == "url(#head)", path.attrib
+            numbers = [float(v) for v in re.findall(r"-?[0-9.]+", path.get("d"))]
+            points = list(zip(numbers[::2], numbers[1::2]))
+            for (x, y), box in ((points[0], self.box[source]), (points[-1], self.box[target])):
+                on_x, on_y = (min(abs(v - box[k]), abs(v - box[k + 2])) < 0.2 for v, k in ((x, 0), (y, 1)))
+                assert (on_x and box[1] <= y <= box[3]) or (on_y and box[0] <= x <= box[2]), (source, target, x, y, box)
+
+
+def draw(place, model, *options, name="drawn.svg"):
+    place.run("plot", model, "-o", name, "--overwrite", *options)
+    drawing = Drawing(place / name)
+    drawing.check()
+    return drawing
+
+
+FUNCTIONAL = sorted([("a", "shared"), ("b", "shared"), ("shared", "inner"), ("inner", "add"), ("add", "multiply"),
+                     ("multiply", "reshape"), ("reshape", "td"), ("td", "bi"), ("bi", "out")])
+INNER = [("input_layer_1", "dense_2"), ("dense_2", "dense_3")]
+
+
+@test
+def plot_draws_every_layer_and_connection(place):
+    for direction in ("TB", "LR"):
+        drawing = draw(place, SAMPLES / "functional.keras", "--rankdir", direction)
+        assert drawing.arrows() == FUNCTIONAL and len(drawing.box) == 10, drawing.arrows()
+        assert ["reshape", "Reshape", "(None, 1, 3)"] in drawing.texts.values()
+        axis = 0 if direction == "LR" else 1
+        assert all(drawing.box[a][axis + 2] < drawing.box[b][axis] for a, b in drawing.ends), "an arrow runs back"
+    rows = place.json("info", DIGITS)["layers"]
+    drawing = draw(place, DIGITS)
+    assert list(drawing.texts.values()) == [[r["name"], r["class_name"], r["output_shape"]] for r in rows]
+    names = [r["name"] for r in rows]
+    assert drawing.arrows() == sorted(zip(names, names[1:])), drawing.arrows()
+    assert draw(place, DIGITS, "--no-shapes").texts["n0"] == ["picture", "InputLayer"]
+    assert draw(place, DIGITS, "--show-shapes").texts == drawing.texts
+
+
+@test
+def plot_expands_nested_models(place):
+    for direction in ("TB", "LR"):
+        drawing = draw(place, SAMPLES / "functional.keras", "--expand-nested", "--rankdir", direction)
+        assert drawing.arrows() == sorted(FUNCTIONAL + INNER) and len(drawing.box) == 13, drawing.arrows()
+        outer = [drawing.box[n] for n, kind in drawing.kind.items() if "model" in kind]
+        inside = [drawing.texts[n][0] for n, b in drawing.box.items() if outer[0][0] < b[0] and outer[0][1] < b[1]
+                  and outer[0][2] > b[2] and outer[0][3] > b[3]]
+        assert len(outer) == 1 and inside == ["input_layer_1", "dense_2", "dense_3"], inside
+
+
+@test
+def plot_writes_dot(place):
+    place.run("plot", SAMPLES / "functional.keras", "-o", "g.dot", "--expand-nested", "--rankdir=LR")
+    text = (place / "g.dot").read_text()
+    says(text, 'rankdir="LR"', 'subgraph "cluster_3"', r'label="shared\nDense\n(None, 3)"', 'lhead="cluster_3"')
+    names = dict(re.findall(r'^"(n\d+)" \[label="([^\\"]*)', text, re.M))
+    edges = sorted((names[a], names[b]) for a, b in re.findall(r'^"(n\d+)" -> "(n\d+)"', text, re.M))
+    ends = {("shared", "inner"): ("shared", "input_layer_1"), ("inner", "add"): ("dense_3", "add")}
+    assert edges == sorted([ends.get(e, e) for e in FUNCTIONAL] + INNER), edges
+    assert text.count("{") == text.count("}") == 2
+
+
+@test
+def plot_marks_what_cannot_run(place):
+    drawing = draw(place, SAMPLES / "custom.keras")
+    kinds = {drawing.texts[n][0]: kind for n, kind in drawing.kind.items()}
+    assert "missing" in kinds["scale"] and "missing" not in kinds["dense_5"], kinds
+    assert drawing.texts["n1"][-1] == "cannot run here" and "demo>Scale" in drawing.title["n1"]
+    for name in ("lambda", "lookup", "sequential"):
+        draw(place, SAMPLES / f"{name}.keras")
+
+
+@test
+def plot_keeps_existing_targets(place):
+    target = place / "kept.svg"
+    target.write_bytes(b"old")
+    says(place.run("plot", DIGITS, "-o", target, code=2)[1], "exists", "--overwrite")
+    says(place.run("plot", "missing.keras", "-o", target, "--overwrite", code=3)[1], "missing.keras")
+    assert target.read_bytes() == b"old"
+    says(place.run("plot", DIGITS, "-o", place / "no" / "x.svg", code=1)[1], "x.svg")
+    place.run("plot", DIGITS, "-o", target, "--overwrite")
+    Drawing(target)
+    assert not list(place.folder.glob(".cornu-*")), "a temporary file was left"
+
+
+def wired(connections):
+    """The config of a functional model: {layer: sources}, those without sources being inputs."""
+    def tensor(name):
+        return {"class_name": "__keras_tensor__",
+                "config": {"shape": [None, 2], "dtype": "float32", "keras_history": [name, 0, 0]}}
+    layers = []
+    for name, sources in connections.items():
+        entry = files.layer("Add", name) if sources else files.layer("InputLayer", name, batch_shape=[None, 2])
+        nodes = [{"args": [[tensor(s) for s in sources]], "kwargs": {}}] if sources else []
+        layers.append({**entry, "name": name, "inbound_nodes": nodes})
+    config = files.crossing()
+    names = list(connections)
+    config["config"].update(layers=layers, input_layers=[[names[0], 0, 0]], output_layers=[[names[-1], 0, 0]])
+    return config
+
+
+@test
+def plot_escapes_names(place):
+    odd = ['<a&b>', 'say "hi"\\', "caf\u00e9 \u5c42", "x\x1b[2J\u202ey", "one, two", "]]>"]
+    shown = [*odd[:3], "x[2Jy", *odd[4:]]
+    connections = {odd[0]: [], odd[1]: [], "sum": odd[:2], odd[2]: ["sum", odd[0]], odd[3]: [odd[2], odd[1]],
+                   odd[4]: [odd[3], odd[2]], odd[5]: [odd[4], odd[0], odd[3]]}
+    files.edit_keras(SAMPLES / "sequential.keras", place / "odd.keras", lambda _: wired(connections))
+    clean = dict(zip(odd, shown))
+    wanted = sorted((clean.get(s, s), clean.get(n, n)) for n, sources in connections.items() for s in sources)
+    drawing = draw(place, place / "odd.keras")
+    assert drawing.arrows() == wanted, drawing.arrows()
+    place.run("plot", place / "odd.keras", "-o", "odd.dot")
+    text = (place / "odd.dot").read_text()
+    says(text, r'label="say \"hi\"\\\nInputLayer', "<a&amp;b>", "caf\u00e9")
+    strings = re.sub(r'"(?:[^"\\\n]|\\.)*"', "S", text)
+    assert re.fullmatch(r'digraph S \{\n(?:(?:graph|node|S) \[\w+=S(?:, \w+=S)*\];\n|S -> S;\n)*\}\n', strings), strings
+
+
+@test
+def plot_leads_arrows_around_boxes(place):
+    """Long arrows and arrows that close a cycle, where a layer is called on what came from it."""
+    names = [f"l{i}" for i in range(9)]
+    connections = {n: [names[i - 1], *([names[i - 3]] if i > 2 else []), *(["l0"] if i > 1 else [])][:3] if i else []
+                   for i, n in enumerate(names)}
+    connections = {n: sorted(set(s)) for n, s in connections.items()}
+    files.edit_keras(SAMPLES / "sequential.keras", place / "long.keras", lambda _: wired(connections))
+    drawing = draw(place, place / "long.keras")
+    assert drawing.arrows() == sorted((s, n) for n, sources in connections.items() for s in sources)
+    for path, ends in zip(drawing.paths, drawing.ends):
+        for x, y in along(path.get("d")):
+            hit = [n for n, b in drawing.box.items() if n not in ends and b[0] < x < b[2] and b[1] < y < b[3]]
+            assert not hit, f"the arrow {ends} crosses {hit}"
+    connections["l1"] = ["l0", "l4"]
+    connections["l5"] = ["l4", "l5"]
+    files.edit_keras(SAMPLES / "sequential.keras", place / "cycle.keras", lambda _: wired(connections))
+    says(" ".join(map(str, draw(place, place / "cycle.keras").arrows())), "('l4', 'l1')", "('l5', 'l5')")
+
+
+def along(way):
+    """Points of a path of M, L and C."""
+    at = (0.0, 0.0)
+    for kind, rest in re.findall(r"([MLC])([^MLC]*)", way):
+        numbers = [float(v) for v in rest.split()]
+        points = [at, *zip(numbers[::2], numbers[1::2])]
+        for step in range(33):
+            t = step / 32
+            row = points[1:] if kind == "M" else points
+            while len(row) > 1:
+                row = [tuple(u + (v - u) * t for u, v in zip(p, q)) for p, q in zip(row, row[1:])]
+            yield row[0]
+        at = points[-1]
 
 
 # ---- exit codes ----
