@@ -260,7 +260,7 @@ typedef struct cornu_session_options {
     int threads;                /* CPU threads; 0: as many as the machine has */
     int training;               /* Keras's `training` argument: 0 or 1 */
     uint64_t seed;              /* of the random layers, at training 1 */
-    uint64_t max_bytes;         /* refuse runs that need more memory for activations; 0: no limit */
+    uint64_t max_bytes;         /* refuse runs that need more memory for activations; 0: the memory of the machine */
     const char* const* outputs; /* names of layers whose outputs to return instead of the model's */
     int n_outputs;
 } cornu_session_options;

@@ -364,6 +364,12 @@ void cn_lower_tell(cn_lower* cx, const cn_layer* layer, const cn_arg* out) {
     cx->options->watch(cx->options->watch_user, layer, types, count < 16 ? count : 16);
 }
 
+/* Puts the layer before a failure's sentence, unless the getters of its config have done so. */
+static void name_layer(cornu_status st, const cn_layer* layer) {
+    const char* text = cn_layer_describe(layer);
+    if (strncmp(cornu_last_error(), text, strlen(text)) != 0) (void)cn_fail_within(st, "%s", text);
+}
+
 cornu_status cn_lower_call(cn_lower* cx, const cn_layer* layer, const cn_arg* args, int arg_count, const cn_arg* kwargs,
                            cn_arg* out) {
     const char* outer = cx->g->label;
@@ -380,7 +386,7 @@ cornu_status cn_lower_call(cn_lower* cx, const cn_layer* layer, const cn_arg* ar
         st = layer->kind == CN_LAYER_OP ? call_op(cx, layer, args, arg_count, kwargs, out)
                                         : call_plain(cx, layer, args, arg_count, kwargs, out);
         cx->g->label = outer;
-        if (st != CORNU_OK) (void)cn_fail_within(st, "%s", cn_layer_describe(layer));
+        if (st != CORNU_OK) name_layer(st, layer);
     }
     cx->depth--;
     if (st == CORNU_OK) cn_lower_tell(cx, layer, out);

@@ -3,6 +3,7 @@
 #include "session/session.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/dtype.h"
 #include "base/size.h"
@@ -121,14 +122,20 @@ static cornu_status make_store(cornu_model* model) {
     return st;
 }
 
+/* Memory of the machine: more than that for activations can only end in the process being killed. 0 where it cannot be told. */
+static uint64_t physical_bytes(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
 static cornu_status copy_options(cornu_session* s, const cornu_session_options* options) {
     const char** names;
 
     s->lowering.training = options->training != 0;
     s->seed = options->seed;
-    s->max_bytes = options->max_bytes;
+    s->max_bytes = options->max_bytes ? options->max_bytes : physical_bytes();
     s->precision = options->precision;
-    s->lowering.max_elements = options->max_bytes;
+    s->lowering.max_elements = s->max_bytes; /* an element has at least one byte */
     s->lowering.n_outputs = options->outputs ? options->n_outputs : 0;
     names = cn_arena_array(&s->arena, (size_t)s->lowering.n_outputs + 1, sizeof *names);
     if (!names) return CN_NO_MEMORY((size_t)s->lowering.n_outputs * sizeof *names);
