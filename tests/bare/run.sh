@@ -10,7 +10,10 @@
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
 suite=${CORNU_SUITE:-bookworm}
-mirror=${CORNU_MIRROR:-http://deb.debian.org/debian}
+sources=$(ls /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true)
+# Debian's own sources are those that serve the suite under a path .../debian; the first is the mirror.
+# shellcheck disable=SC2086
+mirror=${CORNU_MIRROR:-$(grep -hoE 'https?://[^ ]+/debian/?( |$)' $sources | head -n 1 | tr -d ' ')}
 corpora=${CORNU_CORPORA:-$here/../shared/corpora}
 keep=0
 if [ "${1:-}" = --keep ]; then keep=1; shift; fi
@@ -34,9 +37,10 @@ copy_settings() {
     mkdir -p "$root/etc/apt/sources.list.d" "$root/etc/ssl/certs" "$root/usr/share/keyrings"
     # Only Debian's own: a third party's packages would not be bare.
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
-        if [ -f "$file" ] && grep -q debian.org "$file"; then cp "$file" "$root$file"; fi
+        if [ -f "$file" ] && grep -qE "https?://[^ ]+/debian(-security)?/?( |\$)" "$file"; then cp "$file" "$root$file"; fi
     done
     if ! grep -rqs . "$root/etc/apt/sources.list" "$root/etc/apt/sources.list.d"; then
+        [ -n "$mirror" ] || { echo "no mirror of Debian is known; set CORNU_MIRROR"; exit 1; }
         echo "deb $mirror $suite main" >"$root/etc/apt/sources.list"
     fi
     for file in /etc/apt/apt.conf.d/*proxy* /etc/pip.conf; do
@@ -84,7 +88,7 @@ trap cleanup EXIT
 mkdir -p "$folder"
 if [ ! -x "$root/bin/bash" ]; then
     echo "making a bare $suite in $root"
-    debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$folder.log" 2>&1 || { tail -n 20 "$folder.log"; exit 1; }
+    debootstrap --variant=minbase "$suite" "$root" ${mirror:+"$mirror"} >"$folder.log" 2>&1 || { tail -n 20 "$folder.log"; exit 1; }
     rm -f "$folder.log"
 fi
 copy_settings

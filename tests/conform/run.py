@@ -43,7 +43,22 @@ def main():
             failed |= done.returncode
             if done.returncode not in (0, 1):
                 out.fail(f"conform.{device}", f"the runner ended with {done.returncode}")
+    if not options.small:
+        damaged(options.build, runner, packs, out)
     return 1 if failed or out.finish() else 0
+
+
+def damaged(build, runner, packs, out):
+    """Models with damaged configs are refused or run: the runner comes to its end (0 or 1), whatever they compute."""
+    target = os.path.join(build, "conform", "damaged.pack")
+    made = subprocess.run([sys.executable, os.path.join(HERE, "mutate.py"), target, "3000", "1", *packs], capture_output=True, text=True)
+    if made.returncode:
+        return out.fail("conform.damaged", made.stderr.strip()[-300:])
+    done = subprocess.run([runner, target, "--device", "cpu"], capture_output=True, timeout=900)
+    lines = done.stdout.count(b"\n")
+    if done.returncode not in (0, 1) or lines < 3000:
+        return out.fail("conform.damaged", f"the runner ended with {done.returncode} after {lines} lines")
+    return out.ok("conform.damaged")
 
 
 if __name__ == "__main__":
