@@ -5,6 +5,7 @@
 #include <string>
 
 #include "backend/cpu/ref.h"
+#include "graph/decompose.h"
 #include "graph/graph.h"
 
 TEST(Tables, EveryOpHasARowAndAShapeRule) {
@@ -31,6 +32,18 @@ TEST(Tables, EveryOpHasAReference) {
         if (info->attr == CN_ATTR_port || info->attr == CN_ATTR_constant || info->attr == CN_ATTR_variable) continue;
         EXPECT_TRUE(cn_ref_has((cn_op)op)) << info->name;
     }
+}
+
+// No op gets its form by being forgotten: those that need a kernel are named here, too.
+TEST(Tables, EveryOpIsPrimitiveOrDecomposesOrNeedsAKernel) {
+    const std::set<std::string> kernel = {"sort", "scatter", "linalg"};
+    for (int op = 0; op < CN_OP_COUNT; op++) {
+        const char* name = cn_op_info_of((cn_op)op)->name;
+        EXPECT_EQ(cn_op_form_of((cn_op)op) == CN_FORM_KERNEL, kernel.count(name) == 1) << name;
+        EXPECT_EQ(cn_decomposes((cn_op)op), cn_op_form_of((cn_op)op) == CN_FORM_COMPOSITE) << name;
+    }
+    EXPECT_TRUE(cn_decomposes(CN_OP_conv));
+    EXPECT_FALSE(cn_decomposes(CN_OP_ew));
 }
 
 TEST(Tables, EveryElementwiseFunctionHasARow) {
