@@ -73,14 +73,14 @@ def bigru():
     return keras.Model(x, keras.layers.Bidirectional(keras.layers.GRU(BIGRU["units"], return_sequences=True))(y))
 
 
-def bert():
+def bert(gelu="gelu"):
     import keras
 
     x = y = keras.Input((BERT["tokens"], BERT["width"]))
     for _ in range(BERT["layers"]):
         a = keras.layers.MultiHeadAttention(BERT["heads"], BERT["width"] // BERT["heads"])(y, y)
         y = keras.layers.LayerNormalization(epsilon=1e-12)(y + a)
-        f = keras.layers.Dense(BERT["inner"], activation="gelu")(y)
+        f = keras.layers.Dense(BERT["inner"], activation=gelu)(y)
         f = keras.layers.Dense(BERT["width"])(f)
         y = keras.layers.LayerNormalization(epsilon=1e-12)(y + f)
     return keras.Model(x, y)
@@ -146,8 +146,10 @@ def make(folder, name):
         save_lstm_onnx(model, base + ".onnx")
         save_lite(model, base + ".tflite")
     if name == "bert":
-        model(draw(name))
-        model.export(base + ".onnx", format="onnx", verbose=False)
+        twin = bert(lambda x: 0.5 * x * (1 + keras.ops.erf(x * 0.5**0.5)))  # tf2onnx has no erfc
+        twin.set_weights(model.get_weights())
+        twin(draw(name))
+        twin.export(base + ".onnx", format="onnx", verbose=False)
 
 
 # ---- peers ----

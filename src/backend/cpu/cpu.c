@@ -17,7 +17,7 @@ struct cn_device {
 };
 
 static const cn_cpu_prepare prepares[CN_OP_COUNT][2] = {
-    [CN_OP_ew] = {cn_cpu_prepare_elementwise},
+    [CN_OP_ew] = {cn_cpu_prepare_elementwise, cn_cpu_prepare_mask},
     [CN_OP_fused] = {cn_cpu_prepare_elementwise},
     [CN_OP_transpose] = {cn_cpu_prepare_copy},
     [CN_OP_broadcast] = {cn_cpu_prepare_copy},
@@ -26,7 +26,7 @@ static const cn_cpu_prepare prepares[CN_OP_COUNT][2] = {
     [CN_OP_reshape] = {cn_cpu_prepare_copy},
     [CN_OP_concat] = {cn_cpu_prepare_concat},
     [CN_OP_gather] = {cn_cpu_prepare_gather},
-    [CN_OP_reduce] = {cn_cpu_prepare_reduce},
+    [CN_OP_reduce] = {cn_cpu_prepare_reduce, cn_cpu_prepare_mask},
     [CN_OP_softmax] = {cn_cpu_prepare_softmax},
     [CN_OP_log_softmax] = {cn_cpu_prepare_softmax},
     [CN_OP_layer_norm] = {cn_cpu_prepare_norm},

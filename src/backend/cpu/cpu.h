@@ -70,6 +70,7 @@ cornu_status cn_cpu_prepare_softmax(cn_cpu_executable* e, cn_cpu_step* step);
 cornu_status cn_cpu_prepare_norm(cn_cpu_executable* e, cn_cpu_step* step);
 cornu_status cn_cpu_prepare_group_norm(cn_cpu_executable* e, cn_cpu_step* step);
 cornu_status cn_cpu_prepare_product(cn_cpu_executable* e, cn_cpu_step* step);
+cornu_status cn_cpu_prepare_mask(cn_cpu_executable* e, cn_cpu_step* step);
 cornu_status cn_cpu_prepare_pool(cn_cpu_executable* e, cn_cpu_step* step);
 cornu_status cn_cpu_prepare_resize(cn_cpu_executable* e, cn_cpu_step* step);
 cornu_status cn_cpu_prepare_rnn(cn_cpu_executable* e, cn_cpu_step* step);
