@@ -2,6 +2,7 @@
  * when it rebuilds the graph; no progress in a pass means a loop or a disconnected node. What cannot run is collected, so
  * that one message names it all; calls behind it are left out. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/dtype.h"
@@ -21,15 +22,22 @@ typedef struct functional {
     cn_lower* cx;
     const cn_layer* model;
     layer_calls* layers; /* model->layer_count of them */
+    layer_calls** by_name; /* the same, sorted by name */
     bool waiting;        /* the last resolution met a call that is not done */
     bool failed;         /* ... or one that failed */
 } functional;
 
+static int compare_names(const void* a, const void* b) {
+    const layer_calls* const* x = a;
+    const layer_calls* const* y = b;
+    return strcmp((*x)->layer->name, (*y)->layer->name);
+}
+
 static layer_calls* find_calls(functional* f, const char* name) {
-    for (size_t i = 0; i < f->model->layer_count; i++) {
-        if (strcmp(f->layers[i].layer->name, name) == 0) return &f->layers[i];
-    }
-    return NULL;
+    const cn_layer named = {.name = name};
+    const layer_calls wanted = {.layer = &named}, *key = &wanted;
+    layer_calls** found = bsearch(&key, f->by_name, f->model->layer_count, sizeof *f->by_name, compare_names);
+    return found ? *found : NULL;
 }
 
 /* ---- tensor references ---- */
@@ -301,10 +309,14 @@ static cornu_status fit_input(cn_lower* cx, const cn_layer* layer, cn_value* val
 
 static cornu_status prepare_calls(functional* f) {
     f->layers = cn_arena_array(&f->cx->arena, f->model->layer_count, sizeof *f->layers);
-    if (!f->layers) return CN_NO_MEMORY(f->model->layer_count * sizeof *f->layers);
+    f->by_name = cn_arena_array(&f->cx->arena, f->model->layer_count, sizeof(layer_calls*));
+    if (!f->layers || !f->by_name) return CN_NO_MEMORY(f->model->layer_count * sizeof *f->layers);
     for (size_t i = 0; i < f->model->layer_count; i++) {
         layer_calls* calls = &f->layers[i];
         calls->layer = f->model->layers[i];
+        if (cn_layer_find(f->model, calls->layer->name) != calls->layer) {
+            return CN_FAIL(BAD_FILE, "%s has two layers named '%s'", cn_layer_describe(f->model), calls->layer->name);
+        }
         calls->count = (int)cn_json_size(calls->layer->inbound_nodes);
         if (calls->layer->inbound_nodes && !cn_json_is(calls->layer->inbound_nodes, CN_JSON_ARRAY)) {
             return CN_FAIL(BAD_FILE, "%s: inbound_nodes is %s; an array is allowed", cn_layer_describe(calls->layer), cn_json_type_name(calls->layer->inbound_nodes));
@@ -313,7 +325,9 @@ static cornu_status prepare_calls(functional* f) {
         calls->state = cn_arena_array(&f->cx->arena, (size_t)calls->count, sizeof *calls->state);
         calls->results = cn_arena_array(&f->cx->arena, (size_t)calls->count, sizeof *calls->results);
         if (!calls->state || !calls->results) return CN_NO_MEMORY((size_t)calls->count * sizeof *calls->results);
+        f->by_name[i] = calls;
     }
+    qsort(f->by_name, f->model->layer_count, sizeof *f->by_name, compare_names);
     return CORNU_OK;
 }
 
