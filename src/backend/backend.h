@@ -57,6 +57,7 @@ typedef struct cn_backend {
     void (*destroy)(cn_executable* executable);
     /* Returns when the outputs are complete. Allocates nothing. */
     cornu_status (*run)(cn_executable* executable, const cn_run* run);
+    bool is_host; /* it runs on the host: ops placed there need no segment of their own */
 } cn_backend;
 
 extern const cn_backend cn_backend_reference;

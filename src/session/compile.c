@@ -1,10 +1,12 @@
 /* The pipeline on one page. */
 #include "session/compile.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "graph/split.h"
 #include "pass/pass.h"
+#include "plan/segment.h"
 
 static const void* constant_data(cn_weights* weights, int i) {
     return cn_store_data(((cn_compiled*)weights)->entries[i]);
@@ -43,6 +45,15 @@ static cornu_status make_plan(cn_compiled* c, cn_device* device) {
     return CORNU_OK;
 }
 
+static cornu_status count_segments(cn_compiled* c) {
+    cn_segment* segments = NULL;
+
+    CN_TRY(cn_segments_create(c->plan->graph, c->backend->is_host, NULL, NULL, &segments, &c->segment_count));
+    cn_segments_destroy(segments, c->segment_count);
+    assert(!c->backend->is_host || c->segment_count == 1);
+    return CORNU_OK;
+}
+
 cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_options* options, const cn_backend* backend,
                         cn_device* device, const cn_type* inputs, int count, cn_compiled** out) {
     cn_compiled* c = cn_alloc_zero(1, sizeof *c);
@@ -67,6 +78,7 @@ cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_
         CN_STEP(cn_graph_verify(&c->program.graph));
     }
     CN_STEP(make_plan(c, device));
+    CN_STEP(count_segments(c));
     if (store) {
         CN_STEP(get_constants(c));
         CN_STEP(backend->prepare(device, c->plan, &c->weights, &c->executable));

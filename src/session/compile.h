@@ -20,6 +20,7 @@ struct cn_compiled {
     cn_program program;
     cn_graph part; /* what the plan is for when it repeats: the graph for a part of the batch */
     cn_plan* plan;
+    int segment_count; /* stretches of the plan on one side; 1 where the device is the host */
     cn_store* store;
     cn_store_entry** entries; /* of the plan's constants */
     const cn_backend* backend;

@@ -269,5 +269,5 @@ static cornu_status run(cn_executable* executable, const cn_run* r) {
     return st;
 }
 
-const cn_backend cn_backend_cpu = {"cpu", 64, true, open_device, close_device, describe, cn_host_alloc, cn_host_free, lanes, prepare, destroy, run};
-const cn_backend cn_backend_cpu_plain = {"cpu-plain", 64, false, open_device, close_device, describe, cn_host_alloc, cn_host_free, NULL, prepare, destroy, run};
+const cn_backend cn_backend_cpu = {"cpu", 64, true, open_device, close_device, describe, cn_host_alloc, cn_host_free, lanes, prepare, destroy, run, true};
+const cn_backend cn_backend_cpu_plain = {"cpu-plain", 64, false, open_device, close_device, describe, cn_host_alloc, cn_host_free, NULL, prepare, destroy, run, true};

@@ -29,4 +29,4 @@ static cornu_status run(cn_executable* executable, const cn_run* r) {
 }
 
 const cn_backend cn_backend_reference = {"reference", 64,   false,   open_device, close_device, describe, cn_host_alloc,
-                                         cn_host_free, NULL, prepare, destroy, run};
+                                         cn_host_free, NULL, prepare, destroy, run, true};
