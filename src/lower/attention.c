@@ -195,6 +195,7 @@ typedef struct heads {
     int out_ndim;
     int64_t out_dims[CORNU_MAX_DIMS]; /* of the output projection */
     uint32_t axes; /* attended over; bit i: axis i */
+    int order[CORNU_MAX_DIMS], order_count; /* the same axes as the config lists them: masks and scores have them so */
 } heads;
 
 /* The kernel of a projection as a matrix [rows, columns] and its bias as a vector: EinsumDense stores the axes apart. */
@@ -246,9 +247,7 @@ static void head_order(const heads* h, int ndim, int* perm, int* batch_axes) {
     }
     *batch_axes = n;
     perm[n++] = ndim - 2;
-    for (int i = 0; i < ndim - 2; i++) {
-        if (h->axes >> i & 1) perm[n++] = i;
-    }
+    for (int i = 0; i < h->order_count; i++) perm[n++] = h->order[i];
     perm[n] = ndim - 1;
 }
 
@@ -480,6 +479,11 @@ static cornu_status fill_masks(heads* h, cn_id* value_mask, cn_id* key_mask) {
 
 /* ---- MultiHeadAttention ---- */
 
+static void attend_over(heads* h, int axis) {
+    h->axes |= 1u << axis;
+    h->order[h->order_count++] = axis;
+}
+
 static cornu_status read_axes(heads* h) {
     int rank = cn_call_type(h->c, h->query.tensor)->ndim, n;
     int64_t axes[CORNU_MAX_DIMS];
@@ -492,10 +496,10 @@ static cornu_status read_axes(heads* h) {
         /* Keras counts negative axes from the projected rank - 1, which is that of the query. */
         int64_t axis = axes[i] < 0 ? axes[i] + rank : axes[i];
         if (axis < 1 || axis > rank - 2) return cn_config_bad(h->c->layer, "attention_axes", "axes between the batch and the features are allowed");
-        if (h->axes >> axis & 1 || (i > 0 && axes[i] < axes[i - 1])) return cn_config_unsupported(h->c->layer, "attention_axes", "axes in ascending order are known here");
-        h->axes |= 1u << axis;
+        if (h->axes >> axis & 1) return cn_config_bad(h->c->layer, "attention_axes", "each axis once is allowed");
+        attend_over(h, (int)axis);
     }
-    for (int i = 1; n == 0 && i < rank - 1; i++) h->axes |= 1u << i;
+    for (int i = 1; n == 0 && i < rank - 1; i++) attend_over(h, i);
     return CORNU_OK;
 }
 
@@ -554,7 +558,7 @@ static cornu_status lower_group_query_attention(cn_call* c) {
     CN_TRY(cn_config_size(c->layer, "head_dim", &h.key_dim));
     if (h.heads % h.kv_heads) return cn_config_bad(c->layer, "num_query_heads", "a multiple of num_key_value_heads is allowed");
     h.value_dim = h.key_dim;
-    h.axes = 1u << 1;
+    attend_over(&h, 1);
     q = cn_call_type(c, h.query.tensor);
     if (q->ndim != 3 || cn_call_type(c, h.value.tensor)->ndim != 3 || cn_call_type(c, h.key.tensor)->ndim != 3) {
         return CN_FAIL(BAD_ARGUMENT, "its inputs must have 3 axes [batch, steps, features]");
@@ -569,7 +573,7 @@ static cornu_status lower_group_query_attention(cn_call* c) {
 const cn_layer_def cn_layers_attention[] = {
     {"Attention", lower_attention, CN_MASK_OWN, false, "dropout at training"},
     {"AdditiveAttention", lower_additive_attention, CN_MASK_OWN, false, "dropout at training"},
-    {"MultiHeadAttention", lower_multi_head_attention, CN_MASK_OWN, false, "dropout at training; attention_axes out of order"},
+    {"MultiHeadAttention", lower_multi_head_attention, CN_MASK_OWN, false, "dropout at training"},
     {"GroupedQueryAttention", lower_group_query_attention, CN_MASK_OWN, false, "dropout at training"},
     {"GroupQueryAttention", lower_group_query_attention, CN_MASK_OWN, false, "dropout at training"},
     {0},

@@ -387,6 +387,11 @@ def multi_head():
     yield case("axes_1", (3, 5, 4), attention_axes=1)
     yield case("axes_both", (3, 5, 4), attention_axes=(1, 2))
     yield case("axes_default", (3, 5, 4))
+    yield case("axes_order", (3, 5, 4), attention_axes=(2, 1))
+    yield case("axes_order_cross", (3, 5, 4), (2, 6, 4), call=lambda f, x: f(x[0], x[1]), attention_axes=(2, 1))
+    yield case("axes_order_scores", (3, 5, 4), (2, 6, 4), ("bool", (5, 3, 6, 2)), attention_axes=(2, 1),
+               call=lambda f, x: list(f(x[0], x[1], attention_mask=x[2], return_attention_scores=True)))
+    yield case("axes_order_some", (3, 5, 2, 4), attention_axes=(3, 1), call=lambda f, x: list(f(x[0], x[0], return_attention_scores=True)))
     yield case("axes_negative", (3, 5, 4), attention_axes=(-2,))
     yield case("axes_scores", (3, 5, 4), attention_axes=2, call=lambda f, x: list(f(x[0], x[0], return_attention_scores=True)))
     for pattern in PATTERNS:

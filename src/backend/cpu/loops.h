@@ -12,8 +12,6 @@ extern "C" {
 /* Images that one call of gemm computes: rows of x by pointer. */
 #define CN_GEMM_ROWS 6
 #define CN_GEMM_COLUMNS 32
-/* Columns of a panel. */
-#define CN_PANEL 64
 
 typedef void (*cn_loop_ew)(int64_t n, const float* x, const float* z, const cn_act* act, float* y);
 
@@ -24,8 +22,6 @@ typedef struct cn_loops {
     void (*gemm)(int64_t k, const float* const* x, const float* w, int64_t ldw, float* acc);
     /* The same for a narrow strip: j < n, one row. */
     void (*gemv)(int64_t k, int64_t n, const float* x, const float* w, int64_t ldw, float* acc);
-    /* acc[j] += sum over k of x[k] w[k][j] for j < n, a multiple of CN_PANEL; w lies as panels [n / CN_PANEL][k][CN_PANEL]. */
-    void (*panels)(int64_t k, int64_t n, const float* x, const float* w, float* acc);
     /* A step of n LSTM units with sigmoid gates and tanh: gates [i, f, c, o][n] before activation; carry is the new c. */
     void (*lstm)(int64_t n, const float* gates, const float* c, float* carry, float* h);
     /* Of n GRU units: gates [z, r, candidate][n]; inner [n] is the part of the candidate that r multiplies. fresh may be inner. */

@@ -36,28 +36,18 @@ typedef struct recurrence {
     const cn_loops* loops;
     const cn_rnn_attr* a;
     int64_t batch, steps, units, width, rows, outputs; /* width: gates units; rows: of the result */
-    bool usual;          /* sigmoid gates, tanh */
-    const float* packed; /* the recurrent kernel as panels, in the store; NULL: none */
+    bool usual; /* sigmoid gates, tanh */
 } recurrence;
 
 /* One step of n rows of the batch. */
 typedef struct group {
     const recurrence* r;
     const float *kernel, *bias; /* recurrent; bias may be NULL */
-    bool panels;                /* few rows: products by panels */
     int n;
     const float* z[ROWS];
     float *h[ROWS], *c[ROWS]; /* in the result */
     float *gates, *fresh, *carry; /* scratch: [ROWS, width], [ROWS, units] each: the new h and c */
 } group;
-
-/* acc += x kernel, of `count` columns from `first`; rows of acc are lda apart. */
-static void recur(const group* g, const float* const* x, int64_t first, int64_t count, float* acc, int64_t lda) {
-    const recurrence* r = g->r;
-
-    if (!g->panels) product(r->loops, g->n, r->units, x, g->kernel + first, r->width, count, acc, lda);
-    for (int i = 0; i < g->n && g->panels; i++) r->loops->panels(r->units, count, x[i], r->packed + first * r->units, acc + i * lda);
-}
 
 /* gates = z + bias + h kernel, of the first `columns` columns. */
 static void sum_gates(const group* g, int64_t columns) {
@@ -70,7 +60,7 @@ static void sum_gates(const group* g, int64_t columns) {
         for (int64_t j = 0; j < columns && g->bias; j++) gates[j] += g->bias[j];
         h[i] = g->h[i];
     }
-    recur(g, h, 0, columns, g->gates, r->width);
+    product(r->loops, g->n, r->units, h, g->kernel, r->width, columns, g->gates, r->width);
 }
 
 static void simple_step(const group* g) {
@@ -116,7 +106,7 @@ static void gru_candidates(const group* g) {
         for (int64_t j = 0; j < u && !r->a->reset_after; j++) reset_h[j] = gate[u + j] * g->h[i][j];
         for (int64_t j = 0; j < u; j++) inner[j] = g->bias ? g->bias[2 * u + j] : 0.0f;
     }
-    recur(g, x, 2 * u, u, g->fresh, u);
+    product(r->loops, g->n, u, x, g->kernel + 2 * u, r->width, u, g->fresh, u);
 }
 
 static void gru_step(const group* g) {
@@ -172,7 +162,6 @@ static cornu_status run_rnn(const cn_cpu_step* step, const cn_cpu_lane* lane) {
     g.carry = g.fresh + ROWS * r->units;
     for (int64_t b = 0; b < r->batch; b += ROWS) {
         g.n = (int)(r->batch - b < ROWS ? r->batch - b : ROWS);
-        g.panels = r->packed && g.n <= FEW;
         for (int i = 0; i < g.n; i++) {
             g.h[i] = y + ((b + i) * r->rows + r->outputs) * r->units;
             g.c[i] = g.h[i] + r->units;
@@ -201,31 +190,6 @@ static bool fits(const cn_cpu_executable* e, const cn_node* node, int mask) {
     return true;
 }
 
-/* A cn_derive: [k, n] as panels [n / CN_PANEL][k][CN_PANEL]. */
-static cornu_status pack_panels(const void* user, const void* src, void* dst) {
-    const float* from = src;
-    float* to = dst;
-    int64_t size[2];
-
-    memcpy(size, user, sizeof size);
-    for (int64_t j = 0; j < size[1]; j += CN_PANEL) {
-        for (int64_t i = 0; i < size[0]; i++, to += CN_PANEL) memcpy(to, from + i * size[1] + j, CN_PANEL * sizeof *to);
-    }
-    return CORNU_OK;
-}
-
-/* Only kernels whose gates are whole panels, and only for a last group that is small enough to want them. */
-static cornu_status pack_kernel(cn_cpu_executable* e, const cn_node* node, recurrence* r) {
-    int constant = cn_cpu_constant(e, node, 1);
-    int64_t size[2] = {r->units, r->width}, rest = r->batch % ROWS;
-    void* packed;
-
-    if (constant < 0 || r->units % CN_PANEL != 0 || rest == 0 || rest > FEW) return CORNU_OK;
-    CN_TRY(e->weights->derived(e->weights, constant, "panels", (uint64_t)(r->units * r->width) * sizeof(float), pack_panels, size, sizeof size, &packed));
-    r->packed = packed;
-    return CORNU_OK;
-}
-
 cornu_status cn_cpu_prepare_rnn(cn_cpu_executable* e, cn_cpu_step* step) {
     const cn_node* node = step->node;
     const cn_rnn_attr* a = &node->attr.rnn;
@@ -236,9 +200,8 @@ cornu_status cn_cpu_prepare_rnn(cn_cpu_executable* e, cn_cpu_step* step) {
     if ((a->act.fn != CN_EW_copy && !e->loops->ew[a->act.fn]) || (a->gate.fn != CN_EW_copy && !e->loops->ew[a->gate.fn])) return CORNU_OK;
     r = cn_cpu_data(e, step, sizeof *r);
     if (!r) return CN_NO_MEMORY(sizeof *r);
-    *r = (recurrence){e->loops, a, z->dims[0], z->dims[1], y->dims[2], z->dims[2], y->dims[1], a->sequences ? z->dims[1] : 1, false, NULL};
+    *r = (recurrence){e->loops, a, z->dims[0], z->dims[1], y->dims[2], z->dims[2], y->dims[1], a->sequences ? z->dims[1] : 1, false};
     r->usual = a->act.fn == CN_EW_tanh && a->gate.fn == CN_EW_sigmoid;
-    CN_TRY(pack_kernel(e, node, r));
     cn_cpu_need_scratch(e, (uint64_t)ROWS * (uint64_t)(r->width + 2 * r->units) * sizeof(float));
     step->run = run_rnn;
     return CORNU_OK;
