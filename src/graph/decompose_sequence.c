@@ -14,7 +14,7 @@ typedef struct unrolled {
     const cn_rnn_attr* a;
     int64_t batch, steps, units;
     cn_id bias;    /* recurrent, [gates U]; CN_NONE */
-    cn_id h, c, y; /* [B, U]; c: LSTM alone; y: the output of the step before */
+    cn_id h, c, y; /* [B, U]; c: LSTM alone; y: the output of the step before, zeros at first */
     cn_id zeros;   /* [B, U] */
 } unrolled;
 
@@ -73,7 +73,7 @@ static void step(unrolled* u, int64_t t) {
         return;
     }
     mask = cn_graph_slice_axis(g, mask, 1, from, from + 1);
-    u->y = cn_graph_select(g, mask, h, t == 0 || u->a->zero_masked ? u->zeros : u->y);
+    u->y = cn_graph_select(g, mask, h, u->a->zero_masked ? u->zeros : u->y);
     u->h = cn_graph_select(g, mask, h, u->h);
     if (u->a->kind == CN_RNN_LSTM) u->c = cn_graph_select(g, mask, c, u->c);
 }
