@@ -18,6 +18,9 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "golden")]
 import report  # noqa: E402
 
 
+PACKS = ("layers.pack", "ops.pack", "networks.pack", "sequences.pack", "sequence_networks.pack")
+
+
 def main():
     parser = report.arguments(__doc__.split("\n")[0])
     parser.add_argument("--networks", type=int, default=300, help="how many random networks")
@@ -35,7 +38,7 @@ def main():
     if os.path.exists(stamp):
         with open(stamp) as file:
             old = json.load(file)
-        if old["key"] == key and all(os.path.exists(os.path.join(folder, f)) for f in ("layers.pack", "ops.pack", "networks.pack", "sequences.pack")):
+        if old["key"] == key and all(os.path.exists(os.path.join(folder, f)) for f in PACKS):
             print("\n".join(old["lines"]))
             return old["status"]
     lines = []
@@ -69,6 +72,7 @@ def content_key(options):
 def generate(options, folder, out):
     import networks
     import pack
+    import sequence_networks
     import sequences
     import specs
 
@@ -100,8 +104,13 @@ def generate(options, folder, out):
     models = sequences.cases(out, lambda name: report.chosen(name, options.only))
     pack.write(os.path.join(folder, "sequences.pack"), models)
     print(f"  {len(models)} models of sequences in {time.monotonic() - start:.0f} s", file=sys.stderr)
+    start = time.monotonic()
+    long = sequence_networks.cases(out, lambda name: report.chosen(name, options.only))
+    pack.write(os.path.join(folder, "sequence_networks.pack"), long)
+    print(f"  {len(long)} networks of sequences in {time.monotonic() - start:.0f} s", file=sys.stderr)
     if options.only == "*":
-        for what, count, wanted in (("layers", len(cases), 1200), ("networks", len(found), options.networks), ("sequences", len(models), 600)):
+        for what, count, wanted in (("layers", len(cases), 1200), ("networks", len(found), options.networks), ("sequences", len(models), 600),
+                                    ("sequence_networks", len(long), sequence_networks.COUNT)):
             if count >= wanted:
                 out.ok(f"conform.count.{what}")
             else:

@@ -7,6 +7,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "golden")]
 
+import generate  # noqa: E402
 import report  # noqa: E402
 
 
@@ -28,7 +29,7 @@ def main():
         made = subprocess.run([sys.executable, os.path.join(HERE, "generate.py"), "--build", options.build])
         failed |= made.returncode
         folder = os.path.join(options.build, "conform")
-        found = [os.path.join(folder, f) for f in ("layers.pack", "ops.pack", "networks.pack", "sequences.pack")]
+        found = [os.path.join(folder, f) for f in generate.PACKS]
         packs = [p for p in found if os.path.exists(p)] or packs
     for device in options.device or ["cpu", "reference"]:
         more = ["--device", device, "--shard", options.shard, "--tolerance", options.tolerance]
