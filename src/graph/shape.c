@@ -217,6 +217,9 @@ static cornu_status infer_matmul(const infer* f, cn_type* out) {
     CN_TRY(cn_broadcast_dims(&ta, &tb, out));
     out->dims[out->ndim++] = rows;
     out->dims[out->ndim++] = columns;
+    if (!cn_dtype_is_float(a->dtype) && (m->act.fn != CN_EW_copy || (f->n > 2 && f->in[2]) || (f->n > 3 && f->in[3]))) {
+        return bad(f, "bias, residual and activation need floats");
+    }
     if (f->n > 2 && f->in[2] && cn_type_count(f->in[2]) != columns) return bad(f, "the bias has another length");
     if (f->n > 3 && f->in[3] && !cn_type_equal(f->in[3], out)) return bad(f, "the residual has another shape");
     return CORNU_OK;
