@@ -283,6 +283,7 @@ class Builder:
             layer = L.MultiHeadAttention(self.number(1, 2), self.number(2, 4), dropout=self.pick(0.0, 0.0, 0.1), use_bias=self.chance(0.8))
             y = layer(q, v, use_causal_mask=causal)
         elif kind == 3:
+            v = v if other.width == s.width else L.Dense(s.width)(v)
             y = L.GroupQueryAttention(3, 4, 2)(q, v, use_causal_mask=causal)
         else:
             width = self.number(2, 4)
