@@ -13,7 +13,7 @@ import report  # noqa: E402
 
 def main():
     parser = report.arguments(__doc__)
-    parser.add_argument("--device", action="append", help="cpu and reference if there is none")
+    parser.add_argument("--device", action="append", help="all three if there is none")
     parser.add_argument("--small", action="store_true", help="only the committed set, which needs no Keras")
     parser.add_argument("--shard", default="0/1")
     parser.add_argument("--tolerance", default="0")
@@ -31,7 +31,7 @@ def main():
         folder = os.path.join(options.build, "conform")
         found = [os.path.join(folder, f) for f in generate.PACKS]
         packs = [p for p in found if os.path.exists(p)] or packs
-    for device in options.device or ["cpu", "reference"]:
+    for device in options.device or ["cpu", "cpu-plain", "reference"]:  # cpu-plain: without passes
         more = ["--device", device, "--shard", options.shard, "--tolerance", options.tolerance]
         if options.only != "*":
             more += ["--only", options.only.strip("*")]
