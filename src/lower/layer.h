@@ -183,6 +183,10 @@ cornu_status cn_call_activation(cn_call* call, const char* key, cn_id x, cn_id* 
 /* The function of that name with Keras's default arguments applied to x; CORNU_UNSUPPORTED if there is none. */
 cornu_status cn_lower_activation(cn_call* call, const char* name, cn_id x, cn_id* out);
 
+/* Path of member i of the config's list `key` of layer objects, numbered within its class as Keras's container rule has it: "cells/lstm_cell_1". In
+ * the lowering's arena. */
+cornu_status cn_call_member(cn_call* call, const char* key, const cn_json* list, size_t i, const char** out);
+
 /* A new stream number for a random node. */
 uint32_t cn_call_stream(cn_call* call);
 /* Moves the channels of a "channels_first" tensor to the end, and back. */

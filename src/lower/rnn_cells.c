@@ -102,24 +102,6 @@ static cornu_status read_plain(cn_rnn_cell* cell, const cn_layer* config, const 
     return CORNU_OK;
 }
 
-/* "cells/lstm_cell_1": the path of cell i, numbered within its class. */
-static cornu_status cell_attribute(cn_call* c, const cn_json* cells, size_t i, const char** out) {
-    const cn_json* class_name = cn_json_get(cn_json_at(cells, i), "class_name");
-    const char *base, *name = cn_json_string(class_name, NULL);
-    char* text;
-    int number = 0;
-
-    if (!cn_json_is(class_name, CN_JSON_STRING)) return cn_config_bad(c->layer, "cells", "a list of cell objects is allowed");
-    for (size_t k = 0; k < i; k++) number += cn_json_equals(cn_json_get(cn_json_at(cells, k), "class_name"), name);
-    base = cn_naming_base(&c->cx->arena, name);
-    text = cn_call_alloc(c, (base ? strlen(base) : 0) + 24);
-    if (!base || !text) return CN_NO_MEMORY((size_t)24);
-    if (number) (void)snprintf(text, strlen(base) + 24, "cells/%s_%d", base, number);
-    else (void)snprintf(text, strlen(base) + 24, "cells/%s", base);
-    *out = text;
-    return CORNU_OK;
-}
-
 static cornu_status read_stack(cn_rnn_cell* cell, const cn_layer* config, const cn_type* step) {
     const cn_json* cells = cn_config_get(config, "cells");
     cn_type input = *step;
@@ -134,7 +116,7 @@ static cornu_status read_stack(cn_rnn_cell* cell, const cn_layer* config, const 
         const cn_layer* sub;
         const char* attribute = NULL;
         cn_rnn_cell_kind kind = CN_CELL_SIMPLE;
-        CN_TRY(cell_attribute(&cell->call, cells, i, &attribute));
+        CN_TRY(cn_call_member(&cell->call, "cells", cells, i, &attribute));
         CN_TRY(cn_layer_sub(cell->call.doc, config, cn_json_at(cells, i), attribute, &sub));
         if (!cn_rnn_cell_kind_of(sub->class_name, &kind) || kind == CN_CELL_STACKED) {
             return CN_FAIL(UNSUPPORTED, "cell %zu of its stack is a %s, which is not known here", i, sub->class_name);

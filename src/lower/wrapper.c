@@ -1,6 +1,8 @@
 /* Layers that hold a layer: keras/src/layers/rnn/{bidirectional,time_distributed}.py, normalization/spectral_normalization.py. */
+#include <stdio.h>
 #include <string.h>
 
+#include "keras/naming.h"
 #include "lower/context.h"
 
 /* ---- Bidirectional ---- */
@@ -232,9 +234,49 @@ static cornu_status lower_spectral_normalization(cn_call* c) {
     return cn_call_return_masked(c, cast, cast == out.value.tensor ? out.value.mask : CN_NONE);
 }
 
+/* ---- Pipeline ---- */
+
+cornu_status cn_call_member(cn_call* c, const char* key, const cn_json* list, size_t i, const char** out) {
+    const cn_json* class_name = cn_json_get(cn_json_at(list, i), "class_name");
+    const char *base, *name = cn_json_string(class_name, NULL);
+    size_t size;
+    char* text;
+    int number = 0;
+
+    if (!cn_json_is(class_name, CN_JSON_STRING)) return cn_config_bad(c->layer, key, "a list of layer objects is allowed");
+    for (size_t k = 0; k < i; k++) number += cn_json_equals(cn_json_get(cn_json_at(list, k), "class_name"), name);
+    base = cn_naming_base(&c->cx->arena, name);
+    size = (base ? strlen(base) : 0) + strlen(key) + 24;
+    text = cn_call_alloc(c, size);
+    if (!base || !text) return CN_NO_MEMORY(size);
+    if (number) (void)snprintf(text, size, "%s/%s_%d", key, base, number);
+    else (void)snprintf(text, size, "%s/%s", key, base);
+    *out = text;
+    return CORNU_OK;
+}
+
+/* One layer after the other; each gets the mask that the one before gave. */
+static cornu_status lower_pipeline(cn_call* c) {
+    const cn_json* layers = cn_config_get(c->layer, "layers");
+    cn_arg value = *cn_call_arg(c, 0, "inputs");
+
+    if (!cn_json_is(layers, CN_JSON_ARRAY)) return cn_config_bad(c->layer, "layers", "a list of layer objects is allowed");
+    for (size_t i = 0; i < cn_json_size(layers); i++) {
+        const cn_layer* layer;
+        const char* path = NULL;
+        cn_arg arg = value;
+        CN_TRY(cn_call_member(c, "layers", layers, i, &path));
+        CN_TRY(cn_layer_sub(c->doc, c->layer, cn_json_at(layers, i), path, &layer));
+        CN_TRY(cn_lower_call(c->cx, layer, &arg, 1, NULL, &value));
+    }
+    c->out = value;
+    return cn_graph_status(c->g);
+}
+
 const cn_layer_def cn_layers_wrapper[] = {
     {"Bidirectional", lower_bidirectional, CN_MASK_OWN, false, "as its layers"},
     {"TimeDistributed", lower_time_distributed, CN_MASK_OWN, false, "layers that give several tensors or keep states"},
+    {"Pipeline", lower_pipeline, CN_MASK_OWN, true, "as its layers"},
     {"SpectralNormalization", lower_spectral_normalization, CN_MASK_OWN, false, "training"},
     {0},
 };

@@ -52,6 +52,7 @@ def small_models():
         "dense": (vector, lambda: L.Dense(5)),
         "dense_no_bias": (sequence, lambda: L.Dense(5, activation="relu", use_bias=False)),
         "dense_rank_4": (image, lambda: L.Dense(3, activation="tanh")),
+        "pipeline": (vector, lambda: L.Pipeline([L.Dense(3, activation="relu"), L.Dense(4), L.Dropout(0.5), L.ELU()])),
         "dropout": (vector, lambda: L.Dropout(0.5, noise_shape=(None, 1), seed=3)),
         "flatten": (image, lambda: L.Flatten()),
         "flatten_channels_first": (image, lambda: L.Flatten(data_format="channels_first")),
