@@ -10,7 +10,7 @@ import tensorflow as tf
 import pack
 
 LAYER_TOLERANCE, NETWORK_TOLERANCE = 2e-6, 1e-4
-WORST_ERROR = 5e-5  # above it Keras in float32 says too little: such a network is drawn again
+WORST_ERROR = 1e-5  # above it float32 says too little: such a network is drawn again
 LARGE = [-100.0, -30.0, -6.5, -3.0, -1.0, -1e-8, 0.0, 1e-8, 0.5, 1.0, 3.0, 6.0, 6.5, 30.0, 100.0]
 TIES = [0.0, 0.0, -3.0, -1.0, -0.5, 0.5, 1.0]
 
