@@ -162,7 +162,7 @@ def widen(inputs):
     return keras.tree.map_structure(lambda x: x.astype("float64") if x.dtype == np.float32 else x, inputs)
 
 
-def make_case(name, build, draw, seed, tolerance):
+def make_case(name, build, draw, seed, tolerance, nudge=False):
     """build() makes the model, the same each time; draw(rng) gives the inputs of each run. Raises Illegal, NoOracle."""
     rng = np.random.default_rng(seed)
     with precision("float32"):
@@ -174,7 +174,7 @@ def make_case(name, build, draw, seed, tolerance):
         draw_weights(model, rng)
         moving_statistics_from(model, keras.tree.map_structure(tf.convert_to_tensor, runs[0]))
         single = [call(model, inputs) for inputs in runs]
-        others = [[call(model, nudged(inputs, rng)) for _ in range(4)] for inputs in runs] if tolerance >= 1e-4 else [[] for _ in runs]
+        others = [[call(model, nudged(inputs, rng)) for _ in range(4)] for inputs in runs] if nudge else [[] for _ in runs]
         data = saved(model)
     try:
         double = in_double(model, build, runs)
