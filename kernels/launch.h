@@ -1,0 +1,60 @@
+/* How kernels are written: CUDA C++ with these macros in place of what only nvcc understands, so that the same files are compiled by nvcc for
+ * a device and by the host's compiler for host execution (kernels/host, -DCN_HOST_EXECUTION).
+ *
+ *     CN_KERNEL(256) my_kernel(cn_my_args a) {                        256: the largest block, for the register allocator
+ *         CN_SHARED(float, tile, [32][33]);                           static shared memory
+ *         CN_DYN_SHARED(float, row);                                  the bytes given at launch, aligned to 16
+ *         ... threadIdx, __syncthreads(), __shfl_xor_sync(), atomicAdd(), float4, __half ...
+ *     }
+ *     extern "C" cudaError_t cn_k_my(const cn_queue* q, const cn_my_args* a) {
+ *         return cn_launch(q, my_kernel, dim3(blocks), dim3(256), shared_bytes, *a);
+ *     }
+ *
+ * A kernel's arguments are passed by value (at most 4 KiB in all). Never <<<>>>, never __shared__ or extern __shared__. */
+#ifndef CN_KERNELS_LAUNCH_H
+#define CN_KERNELS_LAUNCH_H
+
+#include "kernels/kernels.h"
+
+#ifdef CN_HOST_EXECUTION
+#include "kernels/host/device.h"
+#else
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#define CN_DEVICE __device__ __forceinline__
+#define CN_DEVICE_NOINLINE __device__ __noinline__
+#define CN_KERNEL(threads) static __global__ void __launch_bounds__(threads)
+#define CN_SHARED(type, name, dims) __shared__ type name dims
+#define CN_DYN_SHARED(type, name)                                      \
+    extern __shared__ __align__(16) unsigned char cn_dynamic_shared[]; \
+    type* name = reinterpret_cast<type*>(cn_dynamic_shared)
+#endif
+
+/* Launches kernel(args...); the last template pack is deduced apart from the kernel's, so that arguments convert as in a call. */
+template <typename... P, typename... A>
+static inline cudaError_t cn_launch(const cn_queue* q, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A... args) {
+    return [&](P... values) {
+        void* pointers[sizeof...(P) + 1] = {const_cast<void*>(static_cast<const void*>(&values))..., nullptr};
+#ifdef CN_HOST_EXECUTION
+        static const cn_host_kernel* handle = cn_host_kernel_of(kernel);
+        return q->launch(handle, grid, block, pointers, shared_bytes, q->stream);
+#else
+        return q->launch(reinterpret_cast<const void*>(kernel), grid, block, pointers, shared_bytes, q->stream);
+#endif
+    }(args...);
+}
+
+/* Blocks of `threads` for n items, one item a thread, and never more than a grid-stride loop needs. */
+static inline dim3 cn_blocks(int64_t n, int threads) {
+    int64_t blocks = (n + threads - 1) / threads;
+    return dim3(static_cast<unsigned>(blocks < 1 ? 1 : blocks > 1048576 ? 1048576 : blocks));
+}
+
+/* for (CN_ITEMS(i, n)): every item once, over the whole grid. */
+#define CN_ITEMS(i, n)                                                                                        \
+    int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < (n);                         \
+    i += static_cast<int64_t>(gridDim.x) * blockDim.x
+
+#endif

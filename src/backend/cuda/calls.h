@@ -1,0 +1,107 @@
+/* Every call into CUDA and cuBLASLt goes through one table, so that tests can make each of them fail, and so that cuBLASLt is looked for at
+ * run time. Kernels are launched through it too (cn_queue.launch).
+ *
+ *     CN_CUDA(cn_calls()->Malloc(&p, bytes));        in a function that owns nothing: leaves with the failure
+ *     CN_STEP(cn_cuda_check(cn_calls()->..., "cudaMalloc", __FILE__, __LINE__))
+ *
+ * A failure names the call, CUDA's own sentence and the layer at work. cudaErrorMemoryAllocation is CORNU_NO_MEMORY; an error after which the
+ * context is dead is CORNU_DEVICE_LOST, and from then on every check fails with it at once. */
+#ifndef CN_BACKEND_CUDA_CALLS_H
+#define CN_BACKEND_CUDA_CALLS_H
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+#include <stdbool.h>
+
+#include "base/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* CN_CALL(result, name, parameters): members of the table are named as the function without its prefix. */
+#define CN_CUDA_CALLS(CN_CALL)                                                                                               \
+    CN_CALL(cudaError_t, DriverGetVersion, (int* version))                                                                   \
+    CN_CALL(cudaError_t, RuntimeGetVersion, (int* version))                                                                  \
+    CN_CALL(cudaError_t, GetDeviceCount, (int* count))                                                                       \
+    CN_CALL(cudaError_t, SetDevice, (int device))                                                                            \
+    CN_CALL(cudaError_t, GetDevice, (int* device))                                                                           \
+    CN_CALL(cudaError_t, GetDeviceProperties, (struct cudaDeviceProp* out, int device))                                      \
+    CN_CALL(cudaError_t, GetLastError, (void))                                                                               \
+    CN_CALL(cudaError_t, MemGetInfo, (size_t* free_bytes, size_t* total))                                                    \
+    CN_CALL(cudaError_t, Malloc, (void** out, size_t bytes))                                                                 \
+    CN_CALL(cudaError_t, Free, (void* memory))                                                                               \
+    CN_CALL(cudaError_t, MallocHost, (void** out, size_t bytes))                                                             \
+    CN_CALL(cudaError_t, FreeHost, (void* memory))                                                                           \
+    CN_CALL(cudaError_t, MemcpyAsync, (void* dst, const void* src, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t s))  \
+    CN_CALL(cudaError_t, MemsetAsync, (void* dst, int value, size_t bytes, cudaStream_t s))                                  \
+    CN_CALL(cudaError_t, StreamCreateWithFlags, (cudaStream_t * out, unsigned flags))                                        \
+    CN_CALL(cudaError_t, StreamDestroy, (cudaStream_t s))                                                                    \
+    CN_CALL(cudaError_t, StreamSynchronize, (cudaStream_t s))                                                                \
+    CN_CALL(cudaError_t, StreamWaitEvent, (cudaStream_t s, cudaEvent_t event, unsigned flags))                               \
+    CN_CALL(cudaError_t, StreamBeginCapture, (cudaStream_t s, enum cudaStreamCaptureMode mode))                              \
+    CN_CALL(cudaError_t, StreamEndCapture, (cudaStream_t s, cudaGraph_t* out))                                               \
+    CN_CALL(cudaError_t, GraphInstantiate, (cudaGraphExec_t * out, cudaGraph_t graph, unsigned long long flags))             \
+    CN_CALL(cudaError_t, GraphLaunch, (cudaGraphExec_t graph, cudaStream_t s))                                               \
+    CN_CALL(cudaError_t, GraphExecDestroy, (cudaGraphExec_t graph))                                                          \
+    CN_CALL(cudaError_t, GraphDestroy, (cudaGraph_t graph))                                                                  \
+    CN_CALL(cudaError_t, EventCreateWithFlags, (cudaEvent_t * out, unsigned flags))                                          \
+    CN_CALL(cudaError_t, EventDestroy, (cudaEvent_t event))                                                                  \
+    CN_CALL(cudaError_t, EventRecord, (cudaEvent_t event, cudaStream_t s))                                                   \
+    CN_CALL(cudaError_t, EventSynchronize, (cudaEvent_t event))                                                              \
+    CN_CALL(cudaError_t, EventElapsedTime, (float* ms, cudaEvent_t start, cudaEvent_t end))                                  \
+    CN_CALL(cudaError_t, LaunchKernel, (const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s))
+
+/* The same of cuBLASLt. */
+#define CN_CUBLASLT_CALLS(CN_CALL)                                                                                                                   \
+    CN_CALL(cublasStatus_t, Create, (cublasLtHandle_t * out))                                                                                        \
+    CN_CALL(cublasStatus_t, Destroy, (cublasLtHandle_t handle))                                                                                      \
+    CN_CALL(cublasStatus_t, MatmulDescCreate, (cublasLtMatmulDesc_t * out, cublasComputeType_t compute, cudaDataType_t scale))                       \
+    CN_CALL(cublasStatus_t, MatmulDescDestroy, (cublasLtMatmulDesc_t desc))                                                                          \
+    CN_CALL(cublasStatus_t, MatmulDescSetAttribute, (cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attr, const void* value, size_t size)) \
+    CN_CALL(cublasStatus_t, MatrixLayoutCreate, (cublasLtMatrixLayout_t * out, cudaDataType type, uint64_t rows, uint64_t cols, int64_t ld))          \
+    CN_CALL(cublasStatus_t, MatrixLayoutDestroy, (cublasLtMatrixLayout_t layout))                                                                    \
+    CN_CALL(cublasStatus_t, MatrixLayoutSetAttribute, (cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t attr, const void* value, size_t size)) \
+    CN_CALL(cublasStatus_t, MatmulPreferenceCreate, (cublasLtMatmulPreference_t * out))                                                              \
+    CN_CALL(cublasStatus_t, MatmulPreferenceDestroy, (cublasLtMatmulPreference_t pref))                                                              \
+    CN_CALL(cublasStatus_t, MatmulPreferenceSetAttribute, (cublasLtMatmulPreference_t pref, cublasLtMatmulPreferenceAttributes_t attr, const void* value, size_t size)) \
+    CN_CALL(cublasStatus_t, MatmulAlgoGetHeuristic, (cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t pref, int requested, cublasLtMatmulHeuristicResult_t results[], int* returned)) \
+    CN_CALL(cublasStatus_t, Matmul, (cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void* alpha, const void* a, cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout, const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algo, void* workspace, size_t workspace_bytes, cudaStream_t s))
+
+typedef struct cn_cuda_calls {
+#define CN_CALL(result, name, parameters) result(*name) parameters;
+    CN_CUDA_CALLS(CN_CALL)
+#undef CN_CALL
+} cn_cuda_calls;
+
+typedef struct cn_cublaslt_calls {
+#define CN_CALL(result, name, parameters) result(*name) parameters;
+    CN_CUBLASLT_CALLS(CN_CALL)
+#undef CN_CALL
+} cn_cublaslt_calls;
+
+/* The tables; filled by cn_calls_open, the same for the whole process from then on. */
+const cn_cuda_calls* cn_calls(void);
+const cn_cublaslt_calls* cn_lt(void);
+/* Fills the tables: the runtime is linked in, cuBLASLt is looked for. CORNU_NO_DEVICE names the library that is lacking. Thread-safe. */
+cornu_status cn_calls_open(void);
+
+cornu_status cn_cuda_check(cudaError_t error, const char* call, const char* file, int line);
+cornu_status cn_lt_check(cublasStatus_t error, const char* call, const char* file, int line);
+#define CN_CUDA_OK(call) cn_cuda_check(call, #call, __FILE__, __LINE__)
+#define CN_LT_OK(call) cn_lt_check(call, #call, __FILE__, __LINE__)
+#define CN_CUDA(call) CN_TRY(CN_CUDA_OK(call))
+#define CN_LT(call) CN_TRY(CN_LT_OK(call))
+/* Whether the context is dead. */
+bool cn_cuda_lost(void);
+
+/* For tests: the n-th call from now on (1: the next) fails with error, and every one after it if sticky; name NULL: any call, else only calls of
+ * that name ("Malloc", "Lt.Matmul"). n 0 ends it. Returns how many calls were counted since the last use. */
+typedef long (*cn_calls_inject_fn)(const char* name, long n, int error, bool sticky);
+long cn_calls_inject(const char* name, long n, int error, bool sticky);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,115 @@
+/* The CUDA backend's frame: an executable is a list of steps, each prepared for its shapes; a run launches them in order on one stream. */
+#ifndef CN_BACKEND_CUDA_CUDA_H
+#define CN_BACKEND_CUDA_CUDA_H
+
+#include "backend/backend.h"
+#include "backend/cuda/calls.h"
+#include "base/arena.h"
+#include "kernels/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cn_cuda_executable cn_cuda_executable;
+typedef struct cn_cuda_step cn_cuda_step;
+
+/* What a step runs with. Addresses are the device's and stay the same for all runs of an executable with one arena. */
+typedef struct cn_cuda_frame {
+    cn_queue queue;
+    void** values;            /* address of each of the graph's values */
+    void** weights;           /* address of each weight that cn_cuda_weight asked for */
+    void* scratch;            /* the executable's scratch_bytes, aligned to 256 */
+    cn_run_words* words;      /* on the device */
+    const cn_cuda_executable* executable;
+} cn_cuda_frame;
+
+/* Puts the step's work on the frame's queue; waits for nothing, allocates nothing, reads no memory of the device. */
+typedef cornu_status (*cn_cuda_launch)(const cn_cuda_step* step, const cn_cuda_frame* frame);
+
+struct cn_cuda_step {
+    cn_cuda_launch launch;
+    void (*destroy)(cn_cuda_step* step); /* or NULL */
+    void* data;                          /* in the executable's arena */
+    const cn_node* node;
+};
+
+/* Forms that a weight may have on the device. */
+typedef enum cn_cuda_form {
+    CN_CUDA_DENSE,
+    CN_CUDA_SWAPPED /* the last two axes exchanged: a Dense kernel [K, N] as [N, K] */
+} cn_cuda_form;
+
+typedef struct cn_cuda_wanted {
+    int constant; /* of the plan */
+    cn_cuda_form form;
+} cn_cuda_wanted;
+
+struct cn_cuda_executable {
+    const cn_plan* plan;
+    cn_weights* host_weights;
+    cn_device* device;
+    cornu_precision precision;
+    cn_arena arena;
+    cn_cuda_step* steps;
+    int step_count;
+    cn_cuda_wanted* wanted;
+    int wanted_count, wanted_capacity;
+    uint64_t scratch_bytes; /* the most that a step asked for */
+    cn_cuda_frame frame;
+};
+
+/* Makes a step's launch and data. CORNU_OK with step->launch NULL: not for this family. Results with no elements never get here. */
+typedef cornu_status (*cn_cuda_prepare)(cn_cuda_executable* e, cn_cuda_step* step);
+
+/* One a family of kernels/; which ops each takes is the table in steps.c. */
+cornu_status cn_cuda_prepare_elementwise(cn_cuda_executable* e, cn_cuda_step* step); /* ew fused cast iota random */
+cornu_status cn_cuda_prepare_move(cn_cuda_executable* e, cn_cuda_step* step);        /* reshape broadcast transpose concat slice pad */
+cornu_status cn_cuda_prepare_index(cn_cuda_executable* e, cn_cuda_step* step);       /* gather scatter */
+cornu_status cn_cuda_prepare_reduce(cn_cuda_executable* e, cn_cuda_step* step);      /* reduce arg cumulative */
+cornu_status cn_cuda_prepare_sort(cn_cuda_executable* e, cn_cuda_step* step);
+cornu_status cn_cuda_prepare_linalg(cn_cuda_executable* e, cn_cuda_step* step);
+cornu_status cn_cuda_prepare_softmax(cn_cuda_executable* e, cn_cuda_step* step);     /* softmax log_softmax */
+cornu_status cn_cuda_prepare_norm(cn_cuda_executable* e, cn_cuda_step* step);        /* batch, layer, rms, group */
+cornu_status cn_cuda_prepare_matmul(cn_cuda_executable* e, cn_cuda_step* step);
+cornu_status cn_cuda_prepare_conv(cn_cuda_executable* e, cn_cuda_step* step);        /* conv conv_transpose */
+cornu_status cn_cuda_prepare_pool(cn_cuda_executable* e, cn_cuda_step* step);        /* pool adaptive_pool */
+cornu_status cn_cuda_prepare_resize(cn_cuda_executable* e, cn_cuda_step* step);
+cornu_status cn_cuda_prepare_rnn(cn_cuda_executable* e, cn_cuda_step* step);
+cornu_status cn_cuda_prepare_attention(cn_cuda_executable* e, cn_cuda_step* step);
+
+/* ---- for prepare functions ---------------------------------------------------------------------------------------- */
+
+/* Type of input k, NULL if absent; of the result. */
+static inline const cn_type* cn_cuda_input_type(const cn_cuda_executable* e, const cn_node* node, int k) {
+    return k < node->input_count && node->inputs[k] != CN_NONE ? &e->plan->graph->types[node->inputs[k]] : NULL;
+}
+static inline const cn_type* cn_cuda_type(const cn_cuda_executable* e, const cn_node* node) { return &e->plan->graph->types[node->output]; }
+/* Zeroed data for a step; NULL when there is no memory. */
+static inline void* cn_cuda_data(cn_cuda_executable* e, cn_cuda_step* step, size_t size) { return step->data = cn_arena_alloc(&e->arena, size); }
+static inline void cn_cuda_need_scratch(cn_cuda_executable* e, uint64_t bytes) {
+    if (e->scratch_bytes < bytes) e->scratch_bytes = bytes;
+}
+/* If input k is a constant of the plan, asks for it in a form: *slot is its place in frame->weights. *slot is -1 if it is none. */
+cornu_status cn_cuda_weight(cn_cuda_executable* e, const cn_node* node, int k, cn_cuda_form form, int* slot);
+static inline cn_shape cn_cuda_shape(const cn_type* type) {
+    cn_shape shape = {0};
+    shape.ndim = type->ndim;
+    for (int i = 0; i < type->ndim; i++) shape.dims[i] = type->dims[i];
+    return shape;
+}
+static inline cn_epilogue cn_cuda_epilogue(const cn_act* act) { return (cn_epilogue){(int)act->fn, act->p, act->q, act->r}; }
+
+/* ---- for launch functions ------------------------------------------------------------------------------------------ */
+
+/* Address of input k, NULL if absent; of the result. */
+static inline const void* cn_cuda_in(const cn_cuda_step* step, const cn_cuda_frame* frame, int k) {
+    return k < step->node->input_count && step->node->inputs[k] != CN_NONE ? frame->values[step->node->inputs[k]] : NULL;
+}
+static inline void* cn_cuda_out(const cn_cuda_step* step, const cn_cuda_frame* frame) { return frame->values[step->node->output]; }
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,8 @@
+/* Moving elements: reshape, broadcast, transpose, concat, slice, pad. */
+#include "backend/cuda/cuda.h"
+
+cornu_status cn_cuda_prepare_move(cn_cuda_executable* e, cn_cuda_step* step) {
+    (void)e;
+    (void)step;
+    return CORNU_OK;
+}
