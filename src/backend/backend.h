@@ -20,6 +20,27 @@ typedef struct cn_device_options {
 /* Makes another form of a constant: bytes at dst from the dense elements at src. user: the bytes given with it. */
 typedef cornu_status (*cn_derive)(const void* user, const void* src, void* dst);
 
+/* A form of a constant in memory that is not the host's. */
+typedef struct cn_resident {
+    int constant; /* of the plan */
+    int form;     /* what the backend calls it */
+    uint64_t bytes;
+    cn_type type;     /* of the dense elements; the store fills it in */
+    const void* data; /* dense elements on the host, while make or fill runs */
+    void* address;    /* on the device; the backend fills it in */
+} cn_resident;
+
+/* A place where constants live. One a device, static or as long as the process: stores remember it. */
+typedef struct cn_residence cn_residence;
+struct cn_residence {
+    /* Takes one block of memory for all of them, in this order, and fills it. *block is what release is given. */
+    cornu_status (*make)(const cn_residence* residence, cn_resident* residents, int count, void** block);
+    /* Fills an address anew; nothing that reads it runs. */
+    cornu_status (*fill)(const cn_residence* residence, const cn_resident* resident);
+    void (*release)(const cn_residence* residence, void* block);
+    int index; /* of the device */
+};
+
 /* The weights of a plan, made and kept by the session's side for all sessions of a model. Addresses stay the same while the
  * model lives; when variables change, contents are made anew, derived forms included, while nothing runs. */
 typedef struct cn_weights cn_weights;
@@ -29,6 +50,9 @@ struct cn_weights {
     /* Another form of constant i ("onednn ..."), made once for each layout text: bytes of memory filled by fn. user_size bytes of user are copied. */
     cornu_status (*derived)(cn_weights* weights, int i, const char* layout, uint64_t bytes, cn_derive fn, const void* user,
                             uint64_t user_size, void** out);
+    /* Addresses of forms of constants in a residence: those that no session has asked for before are made, all at once and in the order in which
+     * the file has them. */
+    cornu_status (*resident)(cn_weights* weights, const cn_residence* residence, cn_resident* residents, int count);
 };
 
 /* One run. */
@@ -62,6 +86,7 @@ typedef struct cn_backend {
 
 extern const cn_backend cn_backend_reference;
 extern const cn_backend cn_backend_cpu;
+extern const cn_backend cn_backend_cuda; /* through the plug-in; see backend/plugin.h */
 extern const cn_backend cn_backend_cpu_plain; /* "cpu-plain": its kernels on the graph as lowered, one thread; for comparison */
 
 /* The backend for a device text: "auto", "cpu", "reference", ...; *index is the device's number. CORNU_NO_DEVICE. */

@@ -1,10 +1,10 @@
-/* The table of backends. "auto" takes the first that opens, in this order. */
+/* The table of backends. "auto" takes the first CUDA device that works, else the CPU. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/backend.h"
+#include "backend/plugin.h"
 
-static const cn_backend* const backends[] = {&cn_backend_cpu, &cn_backend_reference, &cn_backend_cpu_plain};
+static const cn_backend* const backends[] = {&cn_backend_cpu, &cn_backend_cuda, &cn_backend_reference, &cn_backend_cpu_plain};
 #define BACKEND_COUNT ((int)(sizeof backends / sizeof backends[0]))
 
 const cn_backend* cn_backend_at(int i) { return i >= 0 && i < BACKEND_COUNT ? backends[i] : NULL; }
@@ -24,15 +24,19 @@ static bool names(const char* text, const char* name, int* index) {
     return *end == '\0';
 }
 
+/* Whether there is a device that the CUDA backend can use. */
+static bool cuda_works(void) {
+    const cn_plugin* plugin;
+    int devices = 0;
+    return cn_plugin_open(&plugin) == CORNU_OK && plugin->count(&devices) == CORNU_OK && devices > 0;
+}
+
 cornu_status cn_backend_find(const char* device, const cn_backend** out, int* index) {
     *out = NULL;
     *index = 0;
-    if (!device || strcmp(device, "auto") == 0) return *out = &cn_backend_cpu, CORNU_OK;
+    if (!device || strcmp(device, "auto") == 0) return *out = cuda_works() ? &cn_backend_cuda : &cn_backend_cpu, CORNU_OK;
     for (int i = 0; i < BACKEND_COUNT; i++) {
         if (names(device, backends[i]->name, index)) return *out = backends[i], CORNU_OK;
     }
-    if (strncmp(device, "cuda", 4) == 0) {
-        return CN_FAIL(NO_DEVICE, "device '%.64s' is asked for, but this build has no CUDA backend; use 'cpu'", device);
-    }
-    return CN_FAIL(BAD_ARGUMENT, "device '%.64s' is not known; 'auto', 'cpu' and 'reference' are", device);
+    return CN_FAIL(BAD_ARGUMENT, "device '%.64s' is not known; 'auto', 'cpu', 'cuda', 'cuda:N' and 'reference' are", device);
 }

@@ -18,6 +18,11 @@ static cornu_status constant_derived(cn_weights* weights, int i, const char* lay
     return cn_store_derived(c->store, c->entries[i], layout, bytes, fn, user, user_size, out);
 }
 
+static cornu_status constant_resident(cn_weights* weights, const cn_residence* residence, cn_resident* residents, int count) {
+    cn_compiled* c = (cn_compiled*)weights;
+    return cn_store_resident(c->store, c->entries, residence, residents, count);
+}
+
 static cornu_status get_constants(cn_compiled* c) {
     cn_program view = c->program; /* the plan's graph with the program's slots */
 
@@ -61,7 +66,7 @@ cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_
 
     *out = NULL;
     if (!c) return CN_NO_MEMORY(sizeof *c);
-    c->weights = (cn_weights){constant_data, constant_derived};
+    c->weights = (cn_weights){constant_data, constant_derived, constant_resident};
     c->store = store;
     c->backend = backend;
     c->input_count = count;

@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend/cpu/ref.h"
@@ -16,6 +18,20 @@ typedef struct derived {
     void* user;
 } derived;
 
+/* A form in a residence: its memory is a part of a block. */
+typedef struct resident {
+    struct resident* next;
+    const cn_residence* residence;
+    cn_resident form;
+} resident;
+
+/* Memory that a residence gave for several forms. */
+typedef struct block {
+    struct block* next;
+    const cn_residence* residence;
+    void* memory;
+} block;
+
 struct cn_store_entry {
     cn_store_entry* next;
     char* key;
@@ -25,6 +41,7 @@ struct cn_store_entry {
     uint64_t bytes;
     uint64_t versions;  /* sum of the variables' versions when data was made: versions only rise */
     derived* forms;
+    resident* residents;
 };
 
 #define BUCKETS 1024
@@ -33,6 +50,7 @@ struct cn_store {
     const cn_document* doc;
     pthread_mutex_t lock;
     cn_store_entry* buckets[BUCKETS];
+    block* blocks;
     atomic_bool stale;
     uint64_t bytes;
 };
@@ -61,6 +79,11 @@ static void free_entry(cn_store_entry* entry) {
         cn_free(entry->forms);
         entry->forms = next;
     }
+    while (entry->residents) {
+        resident* next = entry->residents->next;
+        cn_free(entry->residents);
+        entry->residents = next;
+    }
     cn_program_deinit(&entry->program);
     cn_free_aligned(entry->data);
     cn_free(entry->key);
@@ -75,6 +98,12 @@ void cn_store_destroy(cn_store* store) {
             free_entry(store->buckets[i]);
             store->buckets[i] = next;
         }
+    }
+    while (store->blocks) {
+        block* next = store->blocks->next;
+        store->blocks->residence->release(store->blocks->residence, store->blocks->memory);
+        cn_free(store->blocks);
+        store->blocks = next;
     }
     (void)pthread_mutex_destroy(&store->lock);
     cn_free(store);
@@ -161,6 +190,10 @@ static cornu_status evaluate(cn_store* store, cn_store_entry* entry) {
     CN_TRY(cn_ref_evaluate(&entry->program.graph, entry->program.graph.count - 1, read_slot, &r, entry->data));
     entry->versions = version_sum(&entry->program);
     for (form = entry->forms; form; form = form->next) CN_TRY(form->fn(form->user, entry->data, form->data));
+    for (resident* r = entry->residents; r; r = r->next) {
+        r->form.data = entry->data;
+        CN_TRY(r->residence->fill(r->residence, &r->form));
+    }
     return CORNU_OK;
 }
 
@@ -259,6 +292,104 @@ cornu_status cn_store_derived(cn_store* store, cn_store_entry* entry, const char
     }
     (void)pthread_mutex_unlock(&store->lock);
     *out = st == CORNU_OK ? form->data : NULL;
+    return st;
+}
+
+/* ---- residents ---- */
+
+static resident* find_resident(const cn_store_entry* entry, const cn_residence* residence, int form) {
+    resident* r = entry->residents;
+    while (r && (r->residence != residence || r->form.form != form)) r = r->next;
+    return r;
+}
+
+/* A form that is to be made. */
+typedef struct request {
+    cn_store_entry* entry;
+    resident* made;
+    uint64_t place; /* of its first variable in the file */
+    int index;      /* of the first residents[] that asks for it */
+} request;
+
+static int by_place(const void* a, const void* b) {
+    const request *x = a, *y = b;
+    return x->place != y->place ? (x->place < y->place ? -1 : 1) : x->index - y->index;
+}
+
+static bool asked_before(const request* requests, int count, const cn_store_entry* entry, int form) {
+    for (int i = 0; i < count; i++) {
+        if (requests[i].entry == entry && requests[i].made->form.form == form) return true;
+    }
+    return false;
+}
+
+/* The document keeps its variables in one array in the file's order. */
+static uint64_t place_of(const cn_store_entry* entry) {
+    return entry->program.slot_count > 0 ? (uint64_t)(uintptr_t)entry->program.slots[0] : UINT64_MAX;
+}
+
+/* Requests for what is not there yet, in the file's order. */
+static cornu_status collect(cn_store_entry* const* entries, const cn_residence* residence, const cn_resident* residents,
+                            int count, request* requests, int* missing) {
+    for (int i = 0; i < count; i++) {
+        cn_store_entry* entry = entries[residents[i].constant];
+        request* r = &requests[*missing];
+        if (find_resident(entry, residence, residents[i].form) || asked_before(requests, *missing, entry, residents[i].form)) continue;
+        *r = (request){entry, cn_alloc_zero(1, sizeof(resident)), place_of(entry), i};
+        if (!r->made) return CN_NO_MEMORY(sizeof(resident));
+        ++*missing;
+        r->made->residence = residence;
+        r->made->form = residents[i];
+        r->made->form.type = entry->program.graph.types[entry->program.graph.count - 1];
+        r->made->form.data = entry->data;
+    }
+    qsort(requests, (size_t)*missing, sizeof *requests, by_place);
+    return CORNU_OK;
+}
+
+static cornu_status make_residents(cn_store* store, const cn_residence* residence, request* requests, int count) {
+    cn_resident* forms = cn_alloc_zero((size_t)count, sizeof *forms);
+    block* memory = cn_alloc_zero(1, sizeof *memory);
+    cornu_status st = CORNU_OK;
+
+    if (!forms || !memory) {
+        st = CN_NO_MEMORY((size_t)count * sizeof *forms);
+        goto done;
+    }
+    for (int i = 0; i < count; i++) forms[i] = requests[i].made->form;
+    CN_STEP(residence->make(residence, forms, count, &memory->memory));
+    memory->residence = residence;
+    memory->next = store->blocks;
+    store->blocks = memory;
+    memory = NULL;
+    for (int i = 0; i < count; i++) {
+        requests[i].made->form = forms[i];
+        requests[i].made->next = requests[i].entry->residents;
+        requests[i].entry->residents = requests[i].made;
+        requests[i].made = NULL;
+    }
+done:
+    cn_free(memory);
+    cn_free(forms);
+    return st;
+}
+
+cornu_status cn_store_resident(cn_store* store, cn_store_entry* const* entries, const cn_residence* residence, cn_resident* residents, int count) {
+    request* requests = cn_alloc_zero((size_t)count + 1, sizeof *requests);
+    cornu_status st = CORNU_OK;
+    int missing = 0;
+
+    if (!requests) return CN_NO_MEMORY((size_t)count * sizeof *requests);
+    (void)pthread_mutex_lock(&store->lock);
+    CN_STEP(collect(entries, residence, residents, count, requests, &missing));
+    if (missing > 0) CN_STEP(make_residents(store, residence, requests, missing));
+    for (int i = 0; i < count; i++) {
+        residents[i].address = find_resident(entries[residents[i].constant], residence, residents[i].form)->form.address;
+    }
+done:
+    (void)pthread_mutex_unlock(&store->lock);
+    for (int i = 0; i < missing; i++) cn_free(requests[i].made);
+    cn_free(requests);
     return st;
 }
 

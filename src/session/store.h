@@ -26,6 +26,8 @@ const void* cn_store_data(const cn_store_entry* entry);
 /* A derived form; see cn_weights. Thread-safe. */
 cornu_status cn_store_derived(cn_store* store, cn_store_entry* entry, const char* layout, uint64_t bytes, cn_derive fn,
                               const void* user, uint64_t user_size, void** out);
+/* Forms in a residence; see cn_weights. entries[residents[i].constant] is what form i is of. Thread-safe. */
+cornu_status cn_store_resident(cn_store* store, cn_store_entry* const* entries, const cn_residence* residence, cn_resident* residents, int count);
 /* Whether variables have changed since the entries were made. */
 bool cn_store_stale(const cn_store* store);
 /* Makes every entry that depends on a changed variable anew. The caller sees to it that nothing runs. */

@@ -1,0 +1,28 @@
+/* An opened CUDA device: its stream and its cuBLASLt handle, one of each a session. */
+#ifndef CN_BACKEND_CUDA_DEVICE_H
+#define CN_BACKEND_CUDA_DEVICE_H
+
+#include "backend/cuda/cuda.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Oldest that the kernels are built for. */
+#define CN_CUDA_OLDEST_CAPABILITY 80
+
+cublasLtHandle_t cn_device_lt(const cn_device* device);
+cudaStream_t cn_device_stream(const cn_device* device);
+/* 90 for sm_90. */
+int cn_device_capability(const cn_device* device);
+
+/* Where weights live on device `index`: the store's blocks (weights.c). CORNU_NO_DEVICE beyond the most devices. */
+cornu_status cn_cuda_residence(int index, const cn_residence** out);
+/* Dense memory of the device to the host, through the pinned buffers; for tests and for whoever wants weights back. */
+cornu_status cn_cuda_download(int index, void* host, const void* device, uint64_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
