@@ -190,9 +190,9 @@ static cornu_status evaluate(cn_store* store, cn_store_entry* entry) {
     CN_TRY(cn_ref_evaluate(&entry->program.graph, entry->program.graph.count - 1, read_slot, &r, entry->data));
     entry->versions = version_sum(&entry->program);
     for (form = entry->forms; form; form = form->next) CN_TRY(form->fn(form->user, entry->data, form->data));
-    for (resident* r = entry->residents; r; r = r->next) {
-        r->form.data = entry->data;
-        CN_TRY(r->residence->fill(r->residence, &r->form));
+    for (resident* on = entry->residents; on; on = on->next) {
+        on->form.data = entry->data;
+        CN_TRY(on->residence->fill(on->residence, &on->form));
     }
     return CORNU_OK;
 }

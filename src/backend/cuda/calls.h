@@ -85,6 +85,8 @@ const cn_cuda_calls* cn_calls(void);
 const cn_cublaslt_calls* cn_lt(void);
 /* Fills the tables: the runtime is linked in, cuBLASLt is looked for. CORNU_NO_DEVICE names the library that is lacking. Thread-safe. */
 cornu_status cn_calls_open(void);
+/* What the tables lead to: "CUDA 13.0" or "host execution". */
+const char* cn_calls_kind(void);
 
 cornu_status cn_cuda_check(cudaError_t error, const char* call, const char* file, int line);
 cornu_status cn_lt_check(cublasStatus_t error, const char* call, const char* file, int line);

@@ -43,6 +43,8 @@ typedef enum cn_cuda_form {
 typedef struct cn_cuda_wanted {
     int constant; /* of the plan */
     cn_cuda_form form;
+    const cn_node* node; /* that asked, for this input */
+    int input;
 } cn_cuda_wanted;
 
 struct cn_cuda_executable {
@@ -57,6 +59,11 @@ struct cn_cuda_executable {
     int wanted_count, wanted_capacity;
     uint64_t scratch_bytes; /* the most that a step asked for */
     cn_cuda_frame frame;
+    void* memory;           /* block of the words, the inputs and the scratch */
+    void** inputs;          /* of each port */
+    uint64_t* input_bytes;
+    cn_run_words* host_words; /* pinned */
+    void* arena_bound;        /* that frame.values speak of */
 };
 
 /* Makes a step's launch and data. CORNU_OK with step->launch NULL: not for this family. Results with no elements never get here. */

@@ -1,0 +1,347 @@
+/* The backend "cuda", as the plug-in has it: prepares every step of a plan, launches them in order on the session's stream. */
+#include "backend/cuda/cuda.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/cuda/device.h"
+#include "backend/cuda/steps.h"
+#include "backend/plugin.h"
+#include "base/alloc.h"
+
+#define ALIGNMENT 256u
+
+struct cn_device {
+    cn_device_options options;
+    int index, capability;
+    cudaStream_t stream;
+    cublasLtHandle_t lt;
+    char text[320];
+};
+
+/* ---- device ---- */
+
+cublasLtHandle_t cn_device_lt(const cn_device* device) { return device->lt; }
+cudaStream_t cn_device_stream(const cn_device* device) { return device->stream; }
+int cn_device_capability(const cn_device* device) { return device->capability; }
+
+static cornu_status count_devices(int* devices) {
+    cudaError_t error;
+    int driver = 0;
+
+    *devices = 0;
+    CN_TRY(cn_calls_open());
+    error = cn_calls()->GetDeviceCount(devices);
+    if (error == cudaErrorNoDevice) return CN_FAIL(NO_DEVICE, "there is no CUDA device in this machine");
+    if (error == cudaErrorInsufficientDriver) {
+        if (cn_calls()->DriverGetVersion(&driver) != cudaSuccess || driver == 0) return CN_FAIL(NO_DEVICE, "there is no NVIDIA driver on this machine");
+        return CN_FAIL(NO_DEVICE, "the NVIDIA driver is for CUDA %d.%d, which is too old for this plug-in; install a newer one", driver / 1000, driver % 1000 / 10);
+    }
+    return CN_CUDA_OK(error);
+}
+
+static void close_device(cn_device* device) {
+    if (!device) return;
+    (void)cn_calls()->SetDevice(device->index);
+    if (device->lt) (void)cn_lt()->Destroy(device->lt);
+    if (device->stream) (void)cn_calls()->StreamDestroy(device->stream);
+    cn_free(device);
+}
+
+static cornu_status open_device(const cn_device_options* options, cn_device** out) {
+    cn_device* device = NULL;
+    struct cudaDeviceProp properties;
+    int devices;
+    cornu_status st = CORNU_OK;
+
+    *out = NULL;
+    CN_TRY(count_devices(&devices));
+    if (options->index >= devices) {
+        return CN_FAIL(NO_DEVICE, "device cuda:%d is asked for, but this machine has %d CUDA device%s", options->index, devices, devices == 1 ? "" : "s");
+    }
+    CN_CUDA(cn_calls()->GetDeviceProperties(&properties, options->index));
+    if (properties.major * 10 + properties.minor < CN_CUDA_OLDEST_CAPABILITY) {
+        return CN_FAIL(NO_DEVICE, "device cuda:%d (%s) has compute capability %d.%d; %d.%d or newer is needed", options->index, properties.name,
+                       properties.major, properties.minor, CN_CUDA_OLDEST_CAPABILITY / 10, CN_CUDA_OLDEST_CAPABILITY % 10);
+    }
+    device = cn_alloc_zero(1, sizeof *device);
+    if (!device) return CN_NO_MEMORY(sizeof *device);
+    device->options = *options;
+    device->index = options->index;
+    device->capability = properties.major * 10 + properties.minor;
+    (void)snprintf(device->text, sizeof device->text, "cuda:%d (%s)", device->index, properties.name);
+    CN_STEP(CN_CUDA_OK(cn_calls()->SetDevice(device->index)));
+    CN_STEP(CN_CUDA_OK(cn_calls()->StreamCreateWithFlags(&device->stream, cudaStreamNonBlocking)));
+    CN_STEP(CN_LT_OK(cn_lt()->Create(&device->lt)));
+    *out = device;
+    device = NULL;
+done:
+    close_device(device);
+    return st;
+}
+
+static const char* describe(cn_device* device) { return device->text; }
+
+static cornu_status alloc_memory(cn_device* device, uint64_t bytes, void** out) {
+    *out = NULL;
+    CN_CUDA(cn_calls()->SetDevice(device->index));
+    return CN_CUDA_OK(cn_calls()->Malloc(out, bytes ? bytes : ALIGNMENT));
+}
+
+static void free_memory(cn_device* device, void* memory) {
+    (void)cn_calls()->SetDevice(device->index);
+    if (memory) (void)cn_calls()->Free(memory);
+}
+
+/* ---- preparation ---- */
+
+cornu_status cn_cuda_weight(cn_cuda_executable* e, const cn_node* node, int k, cn_cuda_form form, int* slot) {
+    const cn_place* place = k < node->input_count && node->inputs[k] != CN_NONE ? &e->plan->places[node->inputs[k]] : NULL;
+
+    *slot = -1;
+    if (!place || place->kind != CN_PLACE_CONSTANT) return CORNU_OK;
+    if (e->wanted_count == e->wanted_capacity) {
+        int capacity = e->wanted_capacity ? 2 * e->wanted_capacity : 64;
+        cn_cuda_wanted* wanted = cn_realloc(e->wanted, (size_t)capacity * sizeof *wanted);
+        if (!wanted) return CN_NO_MEMORY((size_t)capacity * sizeof *wanted);
+        e->wanted = wanted;
+        e->wanted_capacity = capacity;
+    }
+    e->wanted[e->wanted_count] = (cn_cuda_wanted){place->index, form, node, k};
+    *slot = e->wanted_count++;
+    return CORNU_OK;
+}
+
+static void destroy(cn_executable* executable) {
+    cn_cuda_executable* e = (cn_cuda_executable*)executable;
+
+    if (!e) return;
+    (void)cn_calls()->SetDevice(e->device->index);
+    for (int i = 0; i < e->step_count; i++) {
+        if (e->steps[i].destroy) e->steps[i].destroy(&e->steps[i]);
+    }
+    if (e->memory) (void)cn_calls()->Free(e->memory);
+    if (e->host_words) (void)cn_calls()->FreeHost(e->host_words);
+    cn_free(e->wanted);
+    cn_arena_deinit(&e->arena);
+    cn_free(e);
+}
+
+static cornu_status prepare_steps(cn_cuda_executable* e) {
+    const cn_graph* g = e->plan->graph;
+
+    for (int i = 0; i < e->plan->step_count; i++) {
+        int node = e->plan->steps[i];
+        cn_cuda_step* step = &e->steps[e->step_count];
+        cn_cuda_prepare prepare = cn_cuda_prepare_of(g->nodes[node].op);
+        char text[256];
+        if (e->plan->places[node].kind != CN_PLACE_ARENA || cn_type_count(&g->types[node]) == 0) continue; /* a view, or nothing to make */
+        step->node = &g->nodes[node];
+        if (prepare) CN_TRY(prepare(e, step));
+        if (!step->launch) {
+            return CN_FAIL(UNSUPPORTED, "%s%s%s to %s has no CUDA kernel", step->node->label, step->node->label[0] ? ": " : "",
+                           cn_op_info_of(step->node->op)->name, cn_type_text(&g->types[node], text));
+        }
+        e->step_count++;
+    }
+    return CORNU_OK;
+}
+
+/* A constant that a step reads in no other form is wanted dense. */
+static cornu_status want_dense(cn_cuda_executable* e, const cn_node* node, int k, int* dense) {
+    const cn_place* place = &e->plan->places[node->inputs[k]];
+
+    if (place->kind != CN_PLACE_CONSTANT || dense[place->index] >= 0) return CORNU_OK;
+    for (int i = 0; i < e->wanted_count; i++) {
+        if (e->wanted[i].node == node && e->wanted[i].input == k) return CORNU_OK;
+    }
+    return cn_cuda_weight(e, node, k, CN_CUDA_DENSE, &dense[place->index]);
+}
+
+/* Brings the weights to the device and writes their addresses into the frame. */
+static cornu_status get_weights(cn_cuda_executable* e) {
+    const cn_plan* plan = e->plan;
+    const cn_residence* residence;
+    int* dense = cn_arena_array(&e->arena, (size_t)plan->constant_count + 1, sizeof *dense);
+    cn_resident* residents;
+
+    if (!dense) return CN_NO_MEMORY((size_t)plan->constant_count * sizeof *dense);
+    for (int i = 0; i < plan->constant_count; i++) dense[i] = -1;
+    for (int i = 0; i < e->step_count; i++) {
+        for (int k = 0; k < e->steps[i].node->input_count; k++) {
+            if (e->steps[i].node->inputs[k] != CN_NONE) CN_TRY(want_dense(e, e->steps[i].node, k, dense));
+        }
+    }
+    residents = cn_arena_array(&e->arena, (size_t)e->wanted_count + 1, sizeof *residents);
+    e->frame.weights = cn_arena_array(&e->arena, (size_t)e->wanted_count + 1, sizeof *e->frame.weights);
+    if (!residents || !e->frame.weights) return CN_NO_MEMORY((size_t)e->wanted_count * sizeof *residents);
+    for (int i = 0; i < e->wanted_count; i++) {
+        residents[i].constant = e->wanted[i].constant;
+        residents[i].form = (int)e->wanted[i].form;
+        residents[i].bytes = cn_type_bytes(&plan->graph->types[plan->constants[e->wanted[i].constant]]);
+    }
+    CN_TRY(cn_cuda_residence(e->device->index, &residence));
+    CN_TRY(e->host_weights->resident(e->host_weights, residence, residents, e->wanted_count));
+    for (int i = 0; i < e->wanted_count; i++) e->frame.weights[i] = residents[i].address;
+    for (int i = 0; i < plan->constant_count; i++) {
+        if (dense[i] >= 0) e->frame.values[plan->constants[i]] = residents[dense[i]].address;
+    }
+    return CORNU_OK;
+}
+
+static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+
+/* One block: the run's words, the inputs, the scratch. */
+static cornu_status get_memory(cn_cuda_executable* e) {
+    const cn_graph* g = e->plan->graph;
+    uint64_t at = aligned(sizeof(cn_run_words));
+
+    e->inputs = cn_arena_array(&e->arena, (size_t)g->input_count + 1, sizeof *e->inputs);
+    e->input_bytes = cn_arena_array(&e->arena, (size_t)g->input_count + 1, sizeof *e->input_bytes);
+    if (!e->inputs || !e->input_bytes) return CN_NO_MEMORY((size_t)g->input_count * sizeof *e->inputs);
+    for (int i = 0; i < g->count; i++) {
+        if (g->nodes[i].op == CN_OP_input) e->input_bytes[g->nodes[i].attr.port.index] = cn_type_bytes(&g->types[i]);
+    }
+    for (int i = 0; i < g->input_count; i++) at += aligned(e->input_bytes[i]);
+    CN_CUDA(cn_calls()->Malloc(&e->memory, at + aligned(e->scratch_bytes)));
+    CN_CUDA(cn_calls()->MallocHost((void**)&e->host_words, sizeof *e->host_words));
+    e->frame.words = e->memory;
+    e->frame.scratch = (char*)e->memory + at;
+    at = aligned(sizeof(cn_run_words));
+    for (int i = 0; i < g->input_count; i++) {
+        e->inputs[i] = (char*)e->memory + at;
+        at += aligned(e->input_bytes[i]);
+    }
+    return CORNU_OK;
+}
+
+static cornu_status prepare(cn_device* device, const cn_plan* plan, cn_weights* weights, cn_executable** out) {
+    cn_cuda_executable* e = cn_alloc_zero(1, sizeof *e);
+    cornu_status st = CORNU_OK;
+
+    *out = NULL;
+    if (!e) return CN_NO_MEMORY(sizeof *e);
+    e->plan = plan;
+    e->host_weights = weights;
+    e->device = device;
+    e->precision = device->options.precision;
+    e->steps = cn_arena_array(&e->arena, (size_t)plan->step_count + 1, sizeof *e->steps);
+    e->frame.values = cn_arena_array(&e->arena, (size_t)plan->graph->count + 1, sizeof *e->frame.values);
+    if (!e->steps || !e->frame.values) {
+        st = CN_NO_MEMORY((size_t)plan->step_count * sizeof *e->steps);
+        goto done;
+    }
+    e->frame.queue = (cn_queue){device->stream, cn_calls()->LaunchKernel};
+    e->frame.executable = e;
+    CN_STEP(CN_CUDA_OK(cn_calls()->SetDevice(device->index)));
+    CN_STEP(prepare_steps(e));
+    CN_STEP(get_weights(e));
+    CN_STEP(get_memory(e));
+    *out = (cn_executable*)e;
+    e = NULL;
+done:
+    destroy((cn_executable*)e);
+    return st;
+}
+
+/* ---- running ---- */
+
+/* Where every value lies with this arena. */
+static void bind(cn_cuda_executable* e, void* arena) {
+    const cn_plan* plan = e->plan;
+
+    if (e->arena_bound == arena && arena) return;
+    for (int i = 0; i < plan->graph->count; i++) {
+        const cn_place* place = &plan->places[i];
+        if (place->kind == CN_PLACE_ARENA) e->frame.values[i] = (char*)arena + place->offset;
+        else if (place->kind == CN_PLACE_INPUT) e->frame.values[i] = e->inputs[place->index];
+    }
+    e->arena_bound = arena;
+}
+
+static cornu_status send_inputs(cn_cuda_executable* e, const cn_run* run) {
+    cudaStream_t stream = e->frame.queue.stream;
+
+    *e->host_words = (cn_run_words){.seed = run->seed, .counter = run->counter};
+    CN_CUDA(cn_calls()->MemcpyAsync(e->frame.words, e->host_words, sizeof *e->host_words, cudaMemcpyHostToDevice, stream));
+    for (int i = 0; i < e->plan->graph->input_count; i++) {
+        if (e->input_bytes[i] > 0) CN_CUDA(cn_calls()->MemcpyAsync(e->inputs[i], run->inputs[i], e->input_bytes[i], cudaMemcpyHostToDevice, stream));
+    }
+    return CORNU_OK;
+}
+
+static cornu_status get_outputs(cn_cuda_executable* e, const cn_run* run) {
+    const cn_graph* g = e->plan->graph;
+
+    for (int i = 0; i < g->output_count; i++) {
+        const cn_place* place = &e->plan->places[g->outputs[i]];
+        uint64_t bytes = cn_type_bytes(&g->types[g->outputs[i]]);
+        if (bytes == 0) continue;
+        if (place->kind == CN_PLACE_CONSTANT) {
+            memcpy(run->outputs[i], e->host_weights->data(e->host_weights, place->index), bytes);
+        } else {
+            CN_CUDA(cn_calls()->MemcpyAsync(run->outputs[i], e->frame.values[g->outputs[i]], bytes, cudaMemcpyDeviceToHost, e->frame.queue.stream));
+        }
+    }
+    return CN_CUDA_OK(cn_calls()->MemcpyAsync(e->host_words, e->frame.words, sizeof *e->host_words, cudaMemcpyDeviceToHost, e->frame.queue.stream));
+}
+
+static cornu_status run_steps(cn_cuda_executable* e, const cn_run* run) {
+    CN_TRY(send_inputs(e, run));
+    for (int i = 0; i < e->step_count; i++) {
+        cornu_status st = e->steps[i].launch(&e->steps[i], &e->frame);
+        if (st != CORNU_OK) return e->steps[i].node->label[0] ? cn_fail_within(st, "%s", e->steps[i].node->label) : st;
+    }
+    return get_outputs(e, run);
+}
+
+static cornu_status run_all(cn_executable* executable, const cn_run* run) {
+    cn_cuda_executable* e = (cn_cuda_executable*)executable;
+    cudaError_t error;
+    cornu_status st;
+
+    if (cn_cuda_lost()) return CN_FAIL(DEVICE_LOST, "%s: an earlier error has ended the device's context; only the CPU can be used in this process", e->device->text);
+    CN_CUDA(cn_calls()->SetDevice(e->device->index));
+    bind(e, run->arena);
+    st = run_steps(e, run);
+    error = cn_calls()->StreamSynchronize(e->frame.queue.stream); /* after a failure too: the caller's memory may be in use */
+    if (st == CORNU_OK) st = cn_cuda_check(error, "cudaStreamSynchronize", __FILE__, __LINE__);
+    if (st != CORNU_OK) return st;
+    if (e->host_words->fault == CN_FAULT_INDEX) {
+        return CN_FAIL(BAD_ARGUMENT, "%s%sindex %lld is out of range for an axis of %lld", e->plan->graph->nodes[e->host_words->node].label,
+                       e->plan->graph->nodes[e->host_words->node].label[0] ? ": " : "", (long long)e->host_words->value, (long long)e->host_words->limit);
+    }
+    return CORNU_OK;
+}
+
+/* ---- the plug-in's table ---- */
+
+static const cn_backend backend = {
+    .name = "cuda",
+    .alignment = ALIGNMENT,
+    .runs_passes = true,
+    .open = open_device,
+    .close = close_device,
+    .describe = describe,
+    .alloc = alloc_memory,
+    .free = free_memory,
+    .prepare = prepare,
+    .destroy = destroy,
+    .run = run_all,
+    .is_host = false,
+};
+
+static cn_plugin table;
+static pthread_once_t table_once = PTHREAD_ONCE_INIT;
+
+static void fill_table(void) {
+    table = (cn_plugin){CN_PLUGIN_MAGIC, CN_PLUGIN_ABI, cornu_version(), cn_plugin_layout(), cn_calls_kind(), &backend, cornu_last_error, count_devices, cn_calls_inject};
+}
+
+__attribute__((visibility("default"))) const cn_plugin* cornu_plugin_table(void);
+
+const cn_plugin* cornu_plugin_table(void) {
+    (void)pthread_once(&table_once, fill_table);
+    return &table;
+}

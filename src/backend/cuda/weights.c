@@ -1,0 +1,194 @@
+/* Weights on the device: one block of memory for all that a session asked for, filled in the file's order by few long copies through two
+ * pinned buffers; while one is on its way the other is filled. What must be turned comes to a temporary place first.
+ *
+ *     constants     | a        | b   | c (swapped) | d      |
+ *     pinned        [1: a b     ] [2: c           ] [1: d   ]
+ *     block         | a   | b  |  ^  | d     |
+ *     temporary                 c ---'  by a kernel                */
+#include <pthread.h>
+#include <string.h>
+
+#include "backend/cuda/device.h"
+#include "kernels/upload.h"
+
+#define MOST_DEVICES 64
+#define PINNED_BYTES ((uint64_t)32 << 20)
+#define ALIGNMENT 256u
+
+/* The two buffers and their stream: one upload at a time in a process. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+typedef struct pump {
+    cudaStream_t stream;
+    char* buffers[2];
+    cudaEvent_t events[2]; /* the copy out of the buffer is done */
+    bool busy[2];
+    int current;
+    uint64_t size;   /* of each buffer */
+    uint64_t filled; /* of the current buffer */
+    char* target;    /* on the device, of the current buffer's bytes */
+    void* temporary;
+    uint64_t temporary_bytes;
+} pump;
+
+static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+
+static cornu_status pump_open(pump* p, int device, uint64_t bytes, uint64_t temporary_bytes) {
+    CN_CUDA(cn_calls()->SetDevice(device));
+    CN_CUDA(cn_calls()->StreamCreateWithFlags(&p->stream, cudaStreamNonBlocking));
+    p->size = bytes < PINNED_BYTES ? aligned(bytes ? bytes : 1) : PINNED_BYTES;
+    for (int i = 0; i < 2; i++) {
+        CN_CUDA(cn_calls()->MallocHost((void**)&p->buffers[i], p->size));
+        CN_CUDA(cn_calls()->EventCreateWithFlags(&p->events[i], cudaEventDisableTiming));
+    }
+    p->temporary_bytes = temporary_bytes;
+    if (temporary_bytes > 0) CN_CUDA(cn_calls()->Malloc(&p->temporary, temporary_bytes));
+    return CORNU_OK;
+}
+
+/* After a failure too: what a buffer is being copied from must stay until the copy ends. */
+static void pump_close(pump* p) {
+    if (p->stream) (void)cn_calls()->StreamSynchronize(p->stream);
+    for (int i = 0; i < 2; i++) {
+        if (p->events[i]) (void)cn_calls()->EventDestroy(p->events[i]);
+        if (p->buffers[i]) (void)cn_calls()->FreeHost(p->buffers[i]);
+    }
+    if (p->temporary) (void)cn_calls()->Free(p->temporary);
+    if (p->stream) (void)cn_calls()->StreamDestroy(p->stream);
+}
+
+/* Sends the current buffer off. */
+static cornu_status pump_flush(pump* p) {
+    if (p->filled == 0) return CORNU_OK;
+    CN_CUDA(cn_calls()->MemcpyAsync(p->target, p->buffers[p->current], p->filled, cudaMemcpyHostToDevice, p->stream));
+    CN_CUDA(cn_calls()->EventRecord(p->events[p->current], p->stream));
+    p->busy[p->current] = true;
+    p->current = 1 - p->current;
+    p->filled = 0;
+    if (!p->busy[p->current]) return CORNU_OK;
+    p->busy[p->current] = false;
+    return CN_CUDA_OK(cn_calls()->EventSynchronize(p->events[p->current]));
+}
+
+/* bytes of data to dst, behind what was sent before. Padding between neighbours travels along. */
+static cornu_status pump_send(pump* p, char* dst, const char* data, uint64_t bytes) {
+    if (p->filled > 0 && dst >= p->target + p->filled && (uint64_t)(dst - p->target) < p->size) {
+        uint64_t gap = (uint64_t)(dst - p->target) - p->filled;
+        if (gap < ALIGNMENT) {
+            memset(p->buffers[p->current] + p->filled, 0, gap);
+            p->filled += gap;
+        }
+    }
+    if (p->filled > 0 && dst != p->target + p->filled) CN_TRY(pump_flush(p));
+    while (bytes > 0) {
+        uint64_t n = p->size - p->filled < bytes ? p->size - p->filled : bytes;
+        if (p->filled == 0) p->target = dst;
+        memcpy(p->buffers[p->current] + p->filled, data, n);
+        p->filled += n;
+        dst += n;
+        data += n;
+        bytes -= n;
+        if (p->filled == p->size) CN_TRY(pump_flush(p));
+    }
+    return CORNU_OK;
+}
+
+static cornu_status send_swapped(pump* p, const cn_resident* r) {
+    const cn_type* t = &r->type;
+    cn_queue queue = {p->stream, cn_calls()->LaunchKernel};
+    cn_swap_args a = {.x = p->temporary, .y = r->address, .rows = t->dims[t->ndim - 2], .columns = t->dims[t->ndim - 1]};
+
+    a.size = (int)cornu_dtype_size(t->dtype);
+    a.count = a.rows * a.columns > 0 ? cn_type_count(t) / (a.rows * a.columns) : 0;
+    CN_TRY(pump_flush(p));
+    CN_TRY(pump_send(p, p->temporary, r->data, r->bytes));
+    CN_TRY(pump_flush(p));
+    return CN_CUDA_OK(cn_k_swap(&queue, &a));
+}
+
+static cornu_status send(pump* p, const cn_resident* r) {
+    if (r->bytes == 0) return CORNU_OK;
+    return r->form == CN_CUDA_SWAPPED ? send_swapped(p, r) : pump_send(p, r->address, r->data, r->bytes);
+}
+
+static cornu_status send_all(int device, const cn_resident* residents, int count) {
+    pump p = {0};
+    uint64_t total = 0, temporary = 0;
+    cornu_status st = CORNU_OK;
+
+    for (int i = 0; i < count; i++) {
+        total += aligned(residents[i].bytes);
+        if (residents[i].form == CN_CUDA_SWAPPED && residents[i].bytes > temporary) temporary = residents[i].bytes;
+    }
+    (void)pthread_mutex_lock(&lock);
+    CN_STEP(pump_open(&p, device, total, temporary));
+    for (int i = 0; i < count; i++) CN_STEP(send(&p, &residents[i]));
+    CN_STEP(pump_flush(&p));
+    CN_STEP(CN_CUDA_OK(cn_calls()->StreamSynchronize(p.stream)));
+done:
+    pump_close(&p);
+    (void)pthread_mutex_unlock(&lock);
+    return st;
+}
+
+static cornu_status make(const cn_residence* residence, cn_resident* residents, int count, void** block) {
+    uint64_t total = 0;
+    cornu_status st;
+
+    *block = NULL;
+    for (int i = 0; i < count; i++) total += aligned(residents[i].bytes);
+    CN_CUDA(cn_calls()->SetDevice(residence->index));
+    CN_CUDA(cn_calls()->Malloc(block, total ? total : ALIGNMENT));
+    total = 0;
+    for (int i = 0; i < count; i++) {
+        residents[i].address = (char*)*block + total;
+        total += aligned(residents[i].bytes);
+    }
+    st = send_all(residence->index, residents, count);
+    if (st == CORNU_OK) return st;
+    (void)cn_calls()->Free(*block);
+    *block = NULL;
+    return st;
+}
+
+static cornu_status fill(const cn_residence* residence, const cn_resident* resident) { return send_all(residence->index, resident, 1); }
+
+static void release(const cn_residence* residence, void* block) {
+    (void)cn_calls()->SetDevice(residence->index);
+    (void)cn_calls()->Free(block);
+}
+
+/* ---- the residences of a process ---- */
+
+static cn_residence residences[MOST_DEVICES];
+static pthread_once_t residences_once = PTHREAD_ONCE_INIT;
+
+static void fill_residences(void) {
+    for (int i = 0; i < MOST_DEVICES; i++) residences[i] = (cn_residence){make, fill, release, i};
+}
+
+cornu_status cn_cuda_residence(int index, const cn_residence** out) {
+    *out = NULL;
+    if (index < 0 || index >= MOST_DEVICES) return CN_FAIL(NO_DEVICE, "device cuda:%d: at most %d devices are served", index, MOST_DEVICES);
+    (void)pthread_once(&residences_once, fill_residences);
+    *out = &residences[index];
+    return CORNU_OK;
+}
+
+cornu_status cn_cuda_download(int index, void* host, const void* device, uint64_t bytes) {
+    pump p = {0};
+    cornu_status st = CORNU_OK;
+
+    (void)pthread_mutex_lock(&lock);
+    CN_STEP(pump_open(&p, index, bytes, 0));
+    for (uint64_t at = 0; at < bytes; at += p.size) {
+        uint64_t n = bytes - at < p.size ? bytes - at : p.size;
+        CN_STEP(CN_CUDA_OK(cn_calls()->MemcpyAsync(p.buffers[0], (const char*)device + at, n, cudaMemcpyDeviceToHost, p.stream)));
+        CN_STEP(CN_CUDA_OK(cn_calls()->StreamSynchronize(p.stream)));
+        memcpy((char*)host + at, p.buffers[0], n);
+    }
+done:
+    pump_close(&p);
+    (void)pthread_mutex_unlock(&lock);
+    return st;
+}
