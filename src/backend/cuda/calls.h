@@ -33,6 +33,8 @@ extern "C" {
     CN_CALL(cudaError_t, Free, (void* memory))                                                                               \
     CN_CALL(cudaError_t, MallocHost, (void** out, size_t bytes))                                                             \
     CN_CALL(cudaError_t, FreeHost, (void* memory))                                                                           \
+    CN_CALL(cudaError_t, PointerGetAttributes, (struct cudaPointerAttributes* out, const void* address))                      \
+    CN_CALL(cudaError_t, DeviceSynchronize, (void))                                                                          \
     CN_CALL(cudaError_t, MemcpyAsync, (void* dst, const void* src, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t s))  \
     CN_CALL(cudaError_t, MemsetAsync, (void* dst, int value, size_t bytes, cudaStream_t s))                                  \
     CN_CALL(cudaError_t, StreamCreateWithFlags, (cudaStream_t * out, unsigned flags))                                        \
