@@ -35,9 +35,9 @@ typedef struct cn_host_usage {
 } cn_host_usage;
 
 /* For tests; these two and cn_host_set_order are exported from the plug-in. */
-void cn_host_get_usage(cn_host_usage* out);
+__attribute__((visibility("default"))) void cn_host_get_usage(cn_host_usage* out);
 /* Ends a sticky error, on all devices. */
-void cn_host_revive(void);
+__attribute__((visibility("default"))) void cn_host_revive(void);
 
 #ifdef __cplusplus
 }
