@@ -343,6 +343,20 @@ CORNU_API void cornu_arrays_free(cornu_array* arrays, int count);
 /* Writes arrays as .npz, or one array as .npy where the path ends so, by atomic replace. Thread-safe. */
 CORNU_API cornu_status cornu_arrays_save(const char* path, const cornu_array* arrays, int count, int overwrite);
 
+/* ---- Devices ----------------------------------------------------------------------------------------------------- */
+
+/* The CUDA backend, a plug-in that is opened when it is first asked for: CORNU_CUDA_LIBRARY names it, else libcornu_cuda.so beside this
+ * library. A process keeps the one that it opened. */
+typedef struct cornu_cuda_info {
+    size_t size;       /* sizeof(cornu_cuda_info), set by the caller */
+    int devices;       /* that can be used; 0: device "auto" is the CPU */
+    char plugin[1024]; /* path of the plug-in, "" if none could be opened */
+    char kind[64];     /* "CUDA 13.0", "host execution" */
+    char reason[1024]; /* why no device can be used and what to do, "" if one can */
+} cornu_cuda_info;
+/* CORNU_OK also where there is no device. CORNU_BAD_ARGUMENT. Thread-safe. */
+CORNU_API cornu_status cornu_cuda_get_info(cornu_cuda_info* out);
+
 /* ---- What this build supports ---------------------------------------------------------------------------------- */
 
 /* One row of the tables in the code: a layer class, an op or a file format. Static storage. */

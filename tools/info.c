@@ -40,11 +40,6 @@ double cli_parameter_bytes(const info_report* report, int64_t count) {
     return all > 0 ? (double)report->info.weight_bytes * ((double)count / (double)all) : 0;
 }
 
-const char* cli_ignored_plugin(void) {
-    const char* name = getenv("CORNU_CUDA_LIBRARY");
-    return name != NULL && name[0] != '\0' ? name : NULL;
-}
-
 /* The JSON text at a pointer in the config; NULL where it is not there or null. Library memory. */
 static char* config_text(cornu_model* model, const char* pointer) {
     char* text = NULL;

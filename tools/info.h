@@ -30,7 +30,4 @@ cornu_layer_info cli_layer_row(const info_report* report, int64_t index);
 cornu_variable_info cli_variable_row(const info_report* report, int64_t index);
 /* Bytes of `count` of the layers' parameters, all taken as equally large. */
 double cli_parameter_bytes(const info_report* report, int64_t count);
-/* The CUDA plug-in that the environment names, which a build without a CUDA backend ignores; NULL if it names none. */
-const char* cli_ignored_plugin(void);
-
 #endif

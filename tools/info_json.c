@@ -87,6 +87,7 @@ static void put_variables(cli_json* json, const info_report* report) {
 
 static void put_ability(cli_json* json, const info_report* report) {
     cornu_session_info info;
+    cornu_cuda_info cuda;
     memset(&info, 0, sizeof info);
     info.size = sizeof info;
     if (report->session != NULL) cornu_session_get_info(report->session, &info);
@@ -95,8 +96,12 @@ static void put_ability(cli_json* json, const info_report* report) {
     cli_json_text(json, "device", info.device);
     cli_json_text(json, "backend", info.backend);
     cli_json_text(json, "precision", info.precision);
-    cli_json_text(json, "cuda_plugin", NULL);
-    cli_json_text(json, "cuda_plugin_ignored", cli_ignored_plugin());
+    memset(&cuda, 0, sizeof cuda);
+    cuda.size = sizeof cuda;
+    cornu_cuda_get_info(&cuda);
+    cli_json_text(json, "cuda_plugin", cuda.plugin[0] != '\0' ? cuda.plugin : NULL);
+    cli_json_int(json, "cuda_devices", cuda.devices);
+    cli_json_text(json, "cuda_unusable", cuda.devices > 0 ? NULL : cuda.reason);
 }
 
 void cli_info_print_json(const info_report* report) {

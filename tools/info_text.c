@@ -155,6 +155,17 @@ static void print_ability(const info_report* report) {
     }
 }
 
+static void print_cuda(void) {
+    cornu_cuda_info cuda;
+    memset(&cuda, 0, sizeof cuda);
+    cuda.size = sizeof cuda;
+    cornu_cuda_get_info(&cuda);
+    char* text = cuda.devices > 0 ? cli_format("%s (%s), %d device%s", cuda.plugin, cuda.kind, cuda.devices, cuda.devices == 1 ? "" : "s")
+                                  : cli_format("not used: %s", cuda.reason);
+    print_field("CUDA plug-in:", text);
+    free(text);
+}
+
 static void print_device(const info_report* report) {
     cornu_session_info info;
     memset(&info, 0, sizeof info);
@@ -164,12 +175,7 @@ static void print_device(const info_report* report) {
         print_field("Runs on:", text);
         free(text);
     }
-    const char* ignored = cli_ignored_plugin();
-    char* plugin = ignored == NULL
-                       ? cli_format("none (this build has no CUDA backend)")
-                       : cli_format("none (this build has no CUDA backend; CORNU_CUDA_LIBRARY=%s is ignored)", ignored);
-    print_field("CUDA plug-in:", plugin);
-    free(plugin);
+    print_cuda();
 }
 
 void cli_info_print_text(const info_report* report) {

@@ -329,13 +329,13 @@ def info_forms(place):
     says(place.run("info", DIGITS, "--graph")[0], "f32[1,8,8,1]")
     says(place.run("info", DIGITS, "--variables")[0], "optimizer/vars/0", "(512, 10)", "20,480")
     plugin = {**os.environ, "CORNU_CUDA_LIBRARY": "/nowhere/plug.so"}
-    says(place.run("info", DIGITS, env=plugin)[0], "CORNU_CUDA_LIBRARY=/nowhere/plug.so is ignored")
+    says(place.run("info", DIGITS, env=plugin)[0], "CUDA plug-in:", "not used: ", "/nowhere/plug.so", "cpu, backend cpu")
     given = json.loads(place.run("info", DIGITS, "--json", env=plugin)[0])
-    assert given["cuda_plugin"] is None and given["cuda_plugin_ignored"] == "/nowhere/plug.so"
+    assert given["cuda_plugin"] is None and given["cuda_devices"] == 0 and "/nowhere/plug.so" in given["cuda_unusable"]
+    assert given["device"] == "cpu"
     del plugin["CORNU_CUDA_LIBRARY"]
-    says(place.run("info", DIGITS, env=plugin)[0], "none (this build has no CUDA backend)")
     given = json.loads(place.run("info", DIGITS, "--json", env=plugin)[0])
-    assert given["cuda_plugin"] is None and given["cuda_plugin_ignored"] is None
+    assert (given["cuda_unusable"] is None) == (given["cuda_devices"] > 0)
 
 
 @test
