@@ -19,65 +19,65 @@
 extern "C" {
 #endif
 
-/* CN_CALL(result, name, parameters): members of the table are named as the function without its prefix. */
-#define CN_CUDA_CALLS(CN_CALL)                                                                                               \
-    CN_CALL(cudaError_t, DriverGetVersion, (int* version))                                                                   \
-    CN_CALL(cudaError_t, RuntimeGetVersion, (int* version))                                                                  \
-    CN_CALL(cudaError_t, GetDeviceCount, (int* count))                                                                       \
-    CN_CALL(cudaError_t, SetDevice, (int device))                                                                            \
-    CN_CALL(cudaError_t, GetDevice, (int* device))                                                                           \
-    CN_CALL(cudaError_t, GetDeviceProperties, (struct cudaDeviceProp* out, int device))                                      \
-    CN_CALL(cudaError_t, GetLastError, (void))                                                                               \
-    CN_CALL(cudaError_t, MemGetInfo, (size_t* free_bytes, size_t* total))                                                    \
-    CN_CALL(cudaError_t, Malloc, (void** out, size_t bytes))                                                                 \
-    CN_CALL(cudaError_t, Free, (void* memory))                                                                               \
-    CN_CALL(cudaError_t, MallocHost, (void** out, size_t bytes))                                                             \
-    CN_CALL(cudaError_t, FreeHost, (void* memory))                                                                           \
-    CN_CALL(cudaError_t, PointerGetAttributes, (struct cudaPointerAttributes* out, const void* address))                      \
-    CN_CALL(cudaError_t, DeviceSynchronize, (void))                                                                          \
-    CN_CALL(cudaError_t, MemcpyAsync, (void* dst, const void* src, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t s))  \
-    CN_CALL(cudaError_t, MemsetAsync, (void* dst, int value, size_t bytes, cudaStream_t s))                                  \
-    CN_CALL(cudaError_t, StreamCreateWithFlags, (cudaStream_t * out, unsigned flags))                                        \
-    CN_CALL(cudaError_t, StreamDestroy, (cudaStream_t s))                                                                    \
-    CN_CALL(cudaError_t, StreamSynchronize, (cudaStream_t s))                                                                \
-    CN_CALL(cudaError_t, StreamWaitEvent, (cudaStream_t s, cudaEvent_t event, unsigned flags))                               \
-    CN_CALL(cudaError_t, StreamBeginCapture, (cudaStream_t s, enum cudaStreamCaptureMode mode))                              \
-    CN_CALL(cudaError_t, StreamEndCapture, (cudaStream_t s, cudaGraph_t* out))                                               \
-    CN_CALL(cudaError_t, GraphInstantiate, (cudaGraphExec_t * out, cudaGraph_t graph, unsigned long long flags))             \
-    CN_CALL(cudaError_t, GraphLaunch, (cudaGraphExec_t graph, cudaStream_t s))                                               \
-    CN_CALL(cudaError_t, GraphExecDestroy, (cudaGraphExec_t graph))                                                          \
-    CN_CALL(cudaError_t, GraphDestroy, (cudaGraph_t graph))                                                                  \
-    CN_CALL(cudaError_t, EventCreateWithFlags, (cudaEvent_t * out, unsigned flags))                                          \
-    CN_CALL(cudaError_t, EventDestroy, (cudaEvent_t event))                                                                  \
-    CN_CALL(cudaError_t, EventRecord, (cudaEvent_t event, cudaStream_t s))                                                   \
-    CN_CALL(cudaError_t, EventSynchronize, (cudaEvent_t event))                                                              \
-    CN_CALL(cudaError_t, EventElapsedTime, (float* ms, cudaEvent_t start, cudaEvent_t end))                                  \
-    CN_CALL(cudaError_t, LaunchKernel, (const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s))
+/* CN_CALL(result, name, parameters, arguments): members of the table are named as the function without its prefix. */
+#define CN_CUDA_CALLS(CN_CALL) \
+    CN_CALL(cudaError_t, DriverGetVersion, (int* version), (version)) \
+    CN_CALL(cudaError_t, RuntimeGetVersion, (int* version), (version)) \
+    CN_CALL(cudaError_t, GetDeviceCount, (int* count), (count)) \
+    CN_CALL(cudaError_t, SetDevice, (int device), (device)) \
+    CN_CALL(cudaError_t, GetDevice, (int* device), (device)) \
+    CN_CALL(cudaError_t, GetDeviceProperties, (struct cudaDeviceProp* out, int device), (out, device)) \
+    CN_CALL(cudaError_t, GetLastError, (void), ()) \
+    CN_CALL(cudaError_t, MemGetInfo, (size_t* free_bytes, size_t* total), (free_bytes, total)) \
+    CN_CALL(cudaError_t, Malloc, (void** out, size_t bytes), (out, bytes)) \
+    CN_CALL(cudaError_t, Free, (void* memory), (memory)) \
+    CN_CALL(cudaError_t, MallocHost, (void** out, size_t bytes), (out, bytes)) \
+    CN_CALL(cudaError_t, FreeHost, (void* memory), (memory)) \
+    CN_CALL(cudaError_t, PointerGetAttributes, (struct cudaPointerAttributes* out, const void* address), (out, address)) \
+    CN_CALL(cudaError_t, DeviceSynchronize, (void), ()) \
+    CN_CALL(cudaError_t, MemcpyAsync, (void* dst, const void* src, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t s), (dst, src, bytes, kind, s)) \
+    CN_CALL(cudaError_t, MemsetAsync, (void* dst, int value, size_t bytes, cudaStream_t s), (dst, value, bytes, s)) \
+    CN_CALL(cudaError_t, StreamCreateWithFlags, (cudaStream_t * out, unsigned flags), (out, flags)) \
+    CN_CALL(cudaError_t, StreamDestroy, (cudaStream_t s), (s)) \
+    CN_CALL(cudaError_t, StreamSynchronize, (cudaStream_t s), (s)) \
+    CN_CALL(cudaError_t, StreamWaitEvent, (cudaStream_t s, cudaEvent_t event, unsigned flags), (s, event, flags)) \
+    CN_CALL(cudaError_t, StreamBeginCapture, (cudaStream_t s, enum cudaStreamCaptureMode mode), (s, mode)) \
+    CN_CALL(cudaError_t, StreamEndCapture, (cudaStream_t s, cudaGraph_t* out), (s, out)) \
+    CN_CALL(cudaError_t, GraphInstantiate, (cudaGraphExec_t * out, cudaGraph_t graph, unsigned long long flags), (out, graph, flags)) \
+    CN_CALL(cudaError_t, GraphLaunch, (cudaGraphExec_t graph, cudaStream_t s), (graph, s)) \
+    CN_CALL(cudaError_t, GraphExecDestroy, (cudaGraphExec_t graph), (graph)) \
+    CN_CALL(cudaError_t, GraphDestroy, (cudaGraph_t graph), (graph)) \
+    CN_CALL(cudaError_t, EventCreateWithFlags, (cudaEvent_t * out, unsigned flags), (out, flags)) \
+    CN_CALL(cudaError_t, EventDestroy, (cudaEvent_t event), (event)) \
+    CN_CALL(cudaError_t, EventRecord, (cudaEvent_t event, cudaStream_t s), (event, s)) \
+    CN_CALL(cudaError_t, EventSynchronize, (cudaEvent_t event), (event)) \
+    CN_CALL(cudaError_t, EventElapsedTime, (float* ms, cudaEvent_t start, cudaEvent_t end), (ms, start, end)) \
+    CN_CALL(cudaError_t, LaunchKernel, (const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s), (kernel, grid, block, args, shared_bytes, s))
 
 /* The same of cuBLASLt. */
-#define CN_CUBLASLT_CALLS(CN_CALL)                                                                                                                   \
-    CN_CALL(cublasStatus_t, Create, (cublasLtHandle_t * out))                                                                                        \
-    CN_CALL(cublasStatus_t, Destroy, (cublasLtHandle_t handle))                                                                                      \
-    CN_CALL(cublasStatus_t, MatmulDescCreate, (cublasLtMatmulDesc_t * out, cublasComputeType_t compute, cudaDataType_t scale))                       \
-    CN_CALL(cublasStatus_t, MatmulDescDestroy, (cublasLtMatmulDesc_t desc))                                                                          \
-    CN_CALL(cublasStatus_t, MatmulDescSetAttribute, (cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attr, const void* value, size_t size)) \
-    CN_CALL(cublasStatus_t, MatrixLayoutCreate, (cublasLtMatrixLayout_t * out, cudaDataType type, uint64_t rows, uint64_t cols, int64_t ld))          \
-    CN_CALL(cublasStatus_t, MatrixLayoutDestroy, (cublasLtMatrixLayout_t layout))                                                                    \
-    CN_CALL(cublasStatus_t, MatrixLayoutSetAttribute, (cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t attr, const void* value, size_t size)) \
-    CN_CALL(cublasStatus_t, MatmulPreferenceCreate, (cublasLtMatmulPreference_t * out))                                                              \
-    CN_CALL(cublasStatus_t, MatmulPreferenceDestroy, (cublasLtMatmulPreference_t pref))                                                              \
-    CN_CALL(cublasStatus_t, MatmulPreferenceSetAttribute, (cublasLtMatmulPreference_t pref, cublasLtMatmulPreferenceAttributes_t attr, const void* value, size_t size)) \
-    CN_CALL(cublasStatus_t, MatmulAlgoGetHeuristic, (cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t pref, int requested, cublasLtMatmulHeuristicResult_t results[], int* returned)) \
-    CN_CALL(cublasStatus_t, Matmul, (cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void* alpha, const void* a, cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout, const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algo, void* workspace, size_t workspace_bytes, cudaStream_t s))
+#define CN_CUBLASLT_CALLS(CN_CALL) \
+    CN_CALL(cublasStatus_t, Create, (cublasLtHandle_t * out), (out)) \
+    CN_CALL(cublasStatus_t, Destroy, (cublasLtHandle_t handle), (handle)) \
+    CN_CALL(cublasStatus_t, MatmulDescCreate, (cublasLtMatmulDesc_t * out, cublasComputeType_t compute, cudaDataType_t scale), (out, compute, scale)) \
+    CN_CALL(cublasStatus_t, MatmulDescDestroy, (cublasLtMatmulDesc_t desc), (desc)) \
+    CN_CALL(cublasStatus_t, MatmulDescSetAttribute, (cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attr, const void* value, size_t size), (desc, attr, value, size)) \
+    CN_CALL(cublasStatus_t, MatrixLayoutCreate, (cublasLtMatrixLayout_t * out, cudaDataType type, uint64_t rows, uint64_t cols, int64_t ld), (out, type, rows, cols, ld)) \
+    CN_CALL(cublasStatus_t, MatrixLayoutDestroy, (cublasLtMatrixLayout_t layout), (layout)) \
+    CN_CALL(cublasStatus_t, MatrixLayoutSetAttribute, (cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t attr, const void* value, size_t size), (layout, attr, value, size)) \
+    CN_CALL(cublasStatus_t, MatmulPreferenceCreate, (cublasLtMatmulPreference_t * out), (out)) \
+    CN_CALL(cublasStatus_t, MatmulPreferenceDestroy, (cublasLtMatmulPreference_t pref), (pref)) \
+    CN_CALL(cublasStatus_t, MatmulPreferenceSetAttribute, (cublasLtMatmulPreference_t pref, cublasLtMatmulPreferenceAttributes_t attr, const void* value, size_t size), (pref, attr, value, size)) \
+    CN_CALL(cublasStatus_t, MatmulAlgoGetHeuristic, (cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t pref, int requested, cublasLtMatmulHeuristicResult_t results[], int* returned), (handle, desc, a, b, c, d, pref, requested, results, returned)) \
+    CN_CALL(cublasStatus_t, Matmul, (cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void* alpha, const void* a, cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout, const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algo, void* workspace, size_t workspace_bytes, cudaStream_t s), (handle, desc, alpha, a, a_layout, b, b_layout, beta, c, c_layout, d, d_layout, algo, workspace, workspace_bytes, s))
 
 typedef struct cn_cuda_calls {
-#define CN_CALL(result, name, parameters) result(*name) parameters;
+#define CN_CALL(result, name, parameters, arguments) result(*name) parameters;
     CN_CUDA_CALLS(CN_CALL)
 #undef CN_CALL
 } cn_cuda_calls;
 
 typedef struct cn_cublaslt_calls {
-#define CN_CALL(result, name, parameters) result(*name) parameters;
+#define CN_CALL(result, name, parameters, arguments) result(*name) parameters;
     CN_CUBLASLT_CALLS(CN_CALL)
 #undef CN_CALL
 } cn_cublaslt_calls;
@@ -90,6 +90,16 @@ cornu_status cn_calls_open(void);
 /* What the tables lead to: "CUDA 13.0" or "host execution". */
 const char* cn_calls_kind(void);
 
+/* What calls.c wants of the side that has the functions: calls_real.c (CUDA itself) or kernels/host (host execution). May be called again
+ * after a failure. */
+typedef struct cn_calls_source {
+    cn_cuda_calls cuda;
+    cn_cublaslt_calls lt;
+    const char* (*error_name)(cudaError_t error);   /* "cudaErrorMemoryAllocation" */
+    const char* (*error_text)(cudaError_t error);   /* "out of memory" */
+} cn_calls_source;
+cornu_status cn_calls_fill(cn_calls_source* out);
+
 cornu_status cn_cuda_check(cudaError_t error, const char* call, const char* file, int line);
 cornu_status cn_lt_check(cublasStatus_t error, const char* call, const char* file, int line);
 #define CN_CUDA_OK(call) cn_cuda_check(call, #call, __FILE__, __LINE__)
@@ -100,7 +110,9 @@ cornu_status cn_lt_check(cublasStatus_t error, const char* call, const char* fil
 bool cn_cuda_lost(void);
 
 /* For tests: the n-th call from now on (1: the next) fails with error, and every one after it if sticky; name NULL: any call, else only calls of
- * that name ("Malloc", "Lt.Matmul"). n 0 ends it. Returns how many calls were counted since the last use. */
+ * that name ("Malloc", "Lt.Matmul"). n 0 ends it, and a context that an injected error had killed is alive again. Returns how many calls of the
+ * former name were counted since the last use. A call that frees, destroys, synchronises or ends a capture is made all the same before it
+ * is said to have failed, as CUDA does when it reports an earlier failure. Thread-safe. */
 typedef long (*cn_calls_inject_fn)(const char* name, long n, int error, bool sticky);
 long cn_calls_inject(const char* name, long n, int error, bool sticky);
 

@@ -1,0 +1,16 @@
+/* Host execution: the functions are those of kernels/host, linked in under CUDA's names. */
+#include "backend/cuda/calls.h"
+
+const char* cn_calls_kind(void) { return "host execution"; }
+
+cornu_status cn_calls_fill(cn_calls_source* out) {
+#define CN_CALL(result, name, parameters, arguments) out->cuda.name = cuda##name;
+    CN_CUDA_CALLS(CN_CALL)
+#undef CN_CALL
+#define CN_CALL(result, name, parameters, arguments) out->lt.name = cublasLt##name;
+    CN_CUBLASLT_CALLS(CN_CALL)
+#undef CN_CALL
+    out->error_name = cudaGetErrorName;
+    out->error_text = cudaGetErrorString;
+    return CORNU_OK;
+}
