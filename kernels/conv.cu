@@ -106,8 +106,8 @@ extern "C" cudaError_t cn_k_conv(const cn_queue* q, const cn_conv_args* a) {
 
     return cn_by_float(a->dtype, [&](auto domain) {
         using Domain = decltype(domain);
-        if (cn_tile_lines(rows, a->filters / a->groups, a->groups) == CN_TILE_LARGE) return launch_conv<CN_TILE_LARGE, Domain::dtype, typename Domain::sum>(q, a, rows);
-        return launch_conv<CN_TILE_SMALL, Domain::dtype, typename Domain::sum>(q, a, rows);
+        using T = typename Domain::sum;
+        return cn_by_lines<T>(cn_tile_lines<T>(rows, a->filters / a->groups, a->groups), [&](auto lines) { return launch_conv<decltype(lines)::value, Domain::dtype, T>(q, a, rows); });
     });
 }
 
@@ -274,10 +274,9 @@ extern "C" cudaError_t cn_k_conv_transpose(const cn_queue* q, const cn_conv_args
     }
     return cn_by_float(a->dtype, [&](auto domain) {
         using Domain = decltype(domain);
-        if (cn_tile_lines(rows, a->filters, grid.phases[0] * grid.phases[1] * grid.phases[2]) == CN_TILE_LARGE) {
-            return launch_transpose<CN_TILE_LARGE, Domain::dtype, typename Domain::sum>(q, a, grid, rows);
-        }
-        return launch_transpose<CN_TILE_SMALL, Domain::dtype, typename Domain::sum>(q, a, grid, rows);
+        using T = typename Domain::sum;
+        const int64_t phases = grid.phases[0] * grid.phases[1] * grid.phases[2];
+        return cn_by_lines<T>(cn_tile_lines<T>(rows, a->filters, phases), [&](auto lines) { return launch_transpose<decltype(lines)::value, Domain::dtype, T>(q, a, grid, rows); });
     });
 }
 

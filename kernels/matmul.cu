@@ -59,8 +59,8 @@ extern "C" cudaError_t cn_k_matmul(const cn_queue* q, const cn_matmul_args* a) {
     for (int i = 0; i < a->batch_ndim; i++) batches *= a->batch_dims[i];
     return cn_by_dtype(a->dtype, [&](auto domain) {
         using Domain = decltype(domain);
-        if (cn_tile_lines(a->rows, a->columns, batches) == CN_TILE_LARGE) return launch_tiled<CN_TILE_LARGE, Domain::dtype, typename Domain::sum>(q, a, batches);
-        return launch_tiled<CN_TILE_SMALL, Domain::dtype, typename Domain::sum>(q, a, batches);
+        using T = typename Domain::sum;
+        return cn_by_lines<T>(cn_tile_lines<T>(a->rows, a->columns, batches), [&](auto lines) { return launch_tiled<decltype(lines)::value, Domain::dtype, T>(q, a, batches); });
     });
 }
 

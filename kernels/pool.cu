@@ -1,7 +1,7 @@
 /* y[n, o, c] = max or mean over the cells of x[n, :, c] that the window at o covers. Padding is not a cell: it takes no part. A window without
  * cells gives -infinity (max) or NaN (mean), of integers the lowest int64, cut to the dtype, or 0; means of integers are cut towards zero.
  *
- * Small windows: one thread an output, neighbours along the channels. Large ones (global pooling): one block an output cell and up to 32
+ * Small windows, and integers: one thread an output, neighbours along the channels. Large ones (global pooling): one block an output cell and up to 32
  * channels; the threads share out the window's cells and join what they found in a tree, always in the same order.
  * Sums in float32 (double for float64), of integers in int64. y must not alias x. */
 #include "kernels/pool.h"
@@ -144,8 +144,10 @@ extern "C" cudaError_t cn_k_pool(const cn_queue* q, const cn_pool_args* a) {
     return cn_by_dtype(a->dtype, [&](auto domain) {
         using Domain = decltype(domain);
         using T = typename pool_domain<Domain::dtype, typename Domain::sum>::sum;
-        if (in_window < 64) return cn_launch(q, pool_thread_per_output<Domain::dtype, T>, cn_blocks(count, 256), dim3(count < 256 ? static_cast<unsigned>(count) : 256), 0, *a, count);
-        const int64_t tiles = (a->channels + across - 1) / across;
-        return cn_launch(q, pool_block_per_cell<Domain::dtype, T>, cn_tile_grid(cells * tiles), dim3(across, along), 0, *a, cells, tiles);
+        if constexpr (cn_is_float<T>::value) {
+            const int64_t tiles = (a->channels + across - 1) / across;
+            if (in_window >= 64) return cn_launch(q, pool_block_per_cell<Domain::dtype, T>, cn_tile_grid(cells * tiles), dim3(across, along), 0, *a, cells, tiles);
+        }
+        return cn_launch(q, pool_thread_per_output<Domain::dtype, T>, cn_blocks(count, 256), dim3(count < 256 ? static_cast<unsigned>(count) : 256), 0, *a, count);
     });
 }

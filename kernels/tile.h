@@ -40,9 +40,16 @@ static inline cudaError_t cn_by_dtype(int dtype, F fn) {
     return fn(cn_domain<CN_ANY_INTEGER, uint64_t>());
 }
 
+/* Not in place: the choice of the dtype costs more registers than a call. */
+template <typename T>
+CN_DEVICE_NOINLINE T cn_load_integer(int dtype, const void* x, int64_t i) {
+    return cn_load<T>(dtype, x, i);
+}
+
 template <int D, typename T>
 CN_DEVICE T cn_load_as(int dtype, const void* x, int64_t i) {
-    return cn_load<T>(D == CN_ANY_INTEGER ? dtype : D, x, i);
+    if constexpr (D == CN_ANY_INTEGER) return cn_load_integer<T>(dtype, x, i);
+    else return cn_load<T>(D, x, i);
 }
 template <int D, typename T>
 CN_DEVICE void cn_store_as(int dtype, void* y, int64_t i, T v) {
@@ -67,10 +74,12 @@ CN_DEVICE int64_t cn_split(int64_t n, int64_t d, int64_t* rest) {
 #define CN_TILE_LARGE 64
 #define CN_TILE_SMALL 32
 
-/* Lines of the tile for a result of rows x columns, `count` times: small tiles where large ones would leave most of a device idle. */
+/* Lines of the tile for a result of rows x columns, `count` times: small tiles where large ones would leave most of a device idle, and for
+ * sums of 8 bytes, which would need more registers than there are. */
+template <typename T>
 static inline int cn_tile_lines(int64_t rows, int64_t columns, int64_t count) {
     const int64_t large = (rows + CN_TILE_LARGE - 1) / CN_TILE_LARGE * ((columns + CN_TILE_LARGE - 1) / CN_TILE_LARGE) * count;
-    return rows <= CN_TILE_SMALL || columns <= CN_TILE_SMALL || large < 132 ? CN_TILE_SMALL : CN_TILE_LARGE;
+    return sizeof(T) == 8 || rows <= CN_TILE_SMALL || columns <= CN_TILE_SMALL || large < 132 ? CN_TILE_SMALL : CN_TILE_LARGE;
 }
 
 /* Blocks for that many tiles; each takes more than one if there are very many. */
@@ -153,12 +162,25 @@ CN_DEVICE void cn_tile_product(A& a, B& b, int64_t inner, T (*a_tile)[LINES + 1]
 /* y[at] = act(v + bias[column] + residual[at]). */
 template <int D, typename T>
 CN_DEVICE void cn_tile_finish(int dtype, void* y, const void* bias, const void* residual, const cn_epilogue& act, int64_t at, int64_t column, T v) {
-    if (D != CN_ANY_INTEGER) {
+    if constexpr (cn_is_float<T>::value) {
         if (bias) v += cn_load_as<D, T>(dtype, bias, column);
         if (residual) v += cn_load_as<D, T>(dtype, residual, at);
         if (act.fn) v = cn_act<T>(act, v);
     }
     cn_store_as<D, T>(dtype, y, at, v);
+}
+
+/* launch(tag) with tag::value the lines. */
+template <int LINES>
+struct cn_lines {
+    static const int value = LINES;
+};
+template <typename T, typename F>
+static inline cudaError_t cn_by_lines(int lines, F launch) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+        if (lines == CN_TILE_LARGE) return launch(cn_lines<CN_TILE_LARGE>());
+    }
+    return launch(cn_lines<CN_TILE_SMALL>());
 }
 
 #endif
