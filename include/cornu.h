@@ -111,6 +111,12 @@ CORNU_API cornu_tensor cornu_tensor_of(cornu_dtype dtype, void* data, int ndim, 
 CORNU_API cornu_tensor cornu_tensor_shaped(cornu_dtype dtype, void* data, int ndim, const int64_t* dims);
 /* Number of elements, the product of the dims: 1 for a scalar, -1 for an invalid tensor or an overflow. Thread-safe. */
 CORNU_API int64_t cornu_tensor_count(const cornu_tensor* tensor);
+/* DLPack (dlpack.h, version 0.6 on): a view of a DLManagedTensor, which stays the caller's and must outlive the view. Dense row-major tensors of the CPU and of
+ * CUDA devices. CORNU_BAD_ARGUMENT: another device, dtype, vector lanes or strides. Thread-safe. */
+CORNU_API cornu_status cornu_tensor_from_dlpack(const void* dl_managed_tensor, cornu_tensor* out);
+/* A new DLManagedTensor over the tensor's elements. Elements owned by the library go with it: its deleter frees them, and tensor->owner is NULL afterwards; the
+ * caller's must outlive it. CORNU_BAD_ARGUMENT: strings. CORNU_NO_MEMORY. */
+CORNU_API cornu_status cornu_tensor_to_dlpack(cornu_tensor* tensor, void** dl_managed_tensor);
 /* Frees elements owned by the library and sets data and owner to NULL. Leaves the caller's data alone. */
 CORNU_API void cornu_tensor_release(cornu_tensor* tensor);
 
@@ -293,13 +299,20 @@ CORNU_API cornu_status cornu_session_output(cornu_session* session, int index, c
 CORNU_API cornu_status cornu_session_output_shapes(cornu_session* session, const cornu_tensor* in, int n_in,
                                                    cornu_tensor* out, int n_out);
 
-/* Runs the model once. in[i] is dense row-major host memory, shaped as cornu_session_input(s, i) with the batch filled
- * in, borrowed until return; another numeric dtype is converted as Keras does. out[i].data is the caller's memory for that output, whose
+/* Runs the model once. in[i] is dense row-major memory, of the host or of the session's device (in[i].device), shaped as cornu_session_input(s, i)
+ * with the batch filled in, borrowed until return; another numeric dtype of host memory is converted as Keras does. out[i].data is the caller's memory for that output, whose
  * dtype and shape must fit, or NULL: then the library allocates it and cornu_tensor_release frees it.
  * CORNU_BAD_ARGUMENT: a count, shape or dtype does not fit; nothing ran. CORNU_DEVICE_ERROR: outputs undefined.
  * One thread at a time on one session. */
 CORNU_API cornu_status cornu_session_run(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out,
                                          int n_out);
+
+/* The same on a stream of the caller's. Where every input and output is on the device and no layer keeps a state, the call only enqueues: the tensors'
+ * memory must stay until the stream has come that far, and what a kernel finds wrong is told by cornu_session_wait. Otherwise it
+ * returns when the outputs are complete. stream: a cudaStream_t of the session's device, created by the CUDA runtime of this process; NULL: the session's own. */
+CORNU_API cornu_status cornu_session_run_on_stream(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream);
+/* Waits for every run that was enqueued and fails as the first of them did. */
+CORNU_API cornu_status cornu_session_wait(cornu_session* session);
 
 /* States of layers with stateful=True: they last from run to run of one session, begin as zeros and are never saved. Numbered in the order
  * in which the layers are called. */

@@ -39,3 +39,12 @@ extern "C" cudaError_t cn_k_swap(const cn_queue* q, const cn_swap_args* a) {
         default: return cn_launch(q, swap_tiles<uint64_t>, grid, block, 0, *a);
     }
 }
+
+CN_KERNEL(32) begin_run(cn_begin_args a) {
+    if (threadIdx.x != 0) return;
+    a.words->seed = a.seed;
+    a.words->counter = a.counter;
+    if (!a.keep_fault) a.words->fault = CN_FAULT_NONE;
+}
+
+extern "C" cudaError_t cn_k_begin(const cn_queue* q, const cn_begin_args* a) { return cn_launch(q, begin_run, dim3(1), dim3(1), 0, *a); }

@@ -84,7 +84,17 @@ cornu_status cornu_session_output_shapes(cornu_session* session, const cornu_ten
 
 cornu_status cornu_session_run(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out) {
     CN_TRY(check_run(session, in, n_in, out, n_out, "cornu_session_run"));
-    return cn_session_run(session, in, n_in, out, n_out);
+    return cn_session_run(session, in, n_in, out, n_out, NULL);
+}
+
+cornu_status cornu_session_run_on_stream(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream) {
+    CN_TRY(check_run(session, in, n_in, out, n_out, "cornu_session_run_on_stream"));
+    return cn_session_run(session, in, n_in, out, n_out, stream);
+}
+
+cornu_status cornu_session_wait(cornu_session* session) {
+    if (!session) return CN_FAIL(BAD_ARGUMENT, "cornu_session_wait: session is NULL");
+    return cn_session_wait(session);
 }
 
 int cornu_session_state_count(cornu_session* session) { return session ? session->state_count : 0; }

@@ -62,6 +62,10 @@ typedef struct cn_run {
     void* arena;               /* plan->arena_bytes for each of plan->lanes, from the backend's alloc */
     uint64_t seed;             /* of random nodes */
     uint64_t counter;          /* number of this run in its session: each run draws new numbers */
+    const bool* inputs_on_device;  /* which inputs and outputs are addresses of the device; NULL: none */
+    const bool* outputs_on_device;
+    void* stream; /* the caller's, or NULL */
+    bool enqueue; /* every input and output is on the device: return when the work is on the stream */
 } cn_run;
 
 typedef struct cn_backend {
@@ -79,8 +83,13 @@ typedef struct cn_backend {
     /* plan and weights must outlive the executable. */
     cornu_status (*prepare)(cn_device* device, const cn_plan* plan, cn_weights* weights, cn_executable** out);
     void (*destroy)(cn_executable* executable);
-    /* Returns when the outputs are complete. Allocates nothing. */
+    /* Returns when the outputs are complete, unless the run says enqueue. Allocates nothing, but for what the first runs find out. */
     cornu_status (*run)(cn_executable* executable, const cn_run* run);
+    /* Whether address is memory of the device, so that it can be an input or output. CORNU_BAD_ARGUMENT says what it is instead. NULL: the
+     * backend takes no such addresses. */
+    cornu_status (*check_address)(cn_device* device, const void* address);
+    /* Waits for everything that runs enqueued; fails as they did. NULL: nothing is ever enqueued. */
+    cornu_status (*wait)(cn_executable* executable);
     bool is_host; /* it runs on the host: ops placed there need no segment of their own */
 } cn_backend;
 

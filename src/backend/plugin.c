@@ -113,6 +113,8 @@ static void destroy(cn_executable* executable) {
     if (executable) plugin->backend->destroy(executable);
 }
 static cornu_status run(cn_executable* executable, const cn_run* with) { return copied(plugin->backend->run(executable, with)); }
+static cornu_status check_address(cn_device* device, const void* address) { return copied(plugin->backend->check_address(device, address)); }
+static cornu_status wait_for(cn_executable* executable) { return copied(plugin->backend->wait(executable)); }
 
 const cn_backend cn_backend_cuda = {
     .name = "cuda",
@@ -127,4 +129,6 @@ const cn_backend cn_backend_cuda = {
     .destroy = destroy,
     .run = run,
     .is_host = false,
+    .check_address = check_address,
+    .wait = wait_for,
 };

@@ -182,6 +182,7 @@ cornu_status cn_session_create(cornu_model* model, const cornu_session_options* 
     (void)pthread_rwlock_rdlock(&model->lock);
     CN_STEP(copy_options(s, options));
     CN_STEP(cn_backend_find(options->device, &s->backend, &device.index));
+    s->device_index = device.index;
     device.precision = options->precision;
     device.threads = options->threads;
     s->lowering.root = cn_document_root(model->document);
@@ -191,8 +192,9 @@ cornu_status cn_session_create(cornu_model* model, const cornu_session_options* 
     s->types = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->types);
     s->pointers = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->pointers);
     s->converted = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->converted);
+    s->inputs_on_device = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->inputs_on_device);
     s->converted_bytes = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->converted_bytes);
-    if (!s->types || !s->pointers || !s->converted || !s->converted_bytes) {
+    if (!s->types || !s->pointers || !s->inputs_on_device || !s->converted || !s->converted_bytes) {
         st = CN_NO_MEMORY((size_t)s->input_count * sizeof *s->types);
         goto done;
     }
@@ -219,6 +221,7 @@ void cn_session_destroy(cornu_session* s) {
     }
     for (int i = 0; s->converted && i < s->input_count; i++) cn_free_aligned(s->converted[i]);
     cn_free(s->results);
+    cn_free(s->results_on_device);
     cn_session_reset_states(s);
     cn_arena_deinit(&s->arena);
     cn_model_release(s->model);
@@ -280,11 +283,29 @@ static cornu_status reserve_memory(cornu_session* s, uint64_t bytes) {
     return CORNU_OK;
 }
 
+/* Memory that the caller says lies on a device must be the session's device's. */
+static cornu_status check_device(const cornu_session* s, const char* what, const char* name, const cornu_tensor* t, cornu_dtype dtype) {
+    if (!s->backend->check_address) {
+        return CN_FAIL(BAD_ARGUMENT, "%s '%s' is memory of device %d; the session runs on %s, which takes memory of the host", what, name, (int)t->device,
+                       s->backend->describe(s->device));
+    }
+    if (t->device != s->device_index) {
+        return CN_FAIL(BAD_ARGUMENT, "%s '%s' is on device %d; the session runs on %s", what, name, (int)t->device, s->backend->describe(s->device));
+    }
+    if (t->dtype != dtype) {
+        return CN_FAIL(BAD_ARGUMENT, "%s '%s' on the device is %s; there it must be %s", what, name, cornu_dtype_name(t->dtype), cornu_dtype_name(dtype));
+    }
+    if (s->backend->check_address(s->device, t->data) == CORNU_OK) return CORNU_OK;
+    return cn_fail_within(CORNU_BAD_ARGUMENT, "%s '%s'", what, name);
+}
+
 /* The caller's elements in the port's dtype: its own memory, or a converted copy that the session keeps. */
 static cornu_status convert_input(cornu_session* s, int i, const cornu_tensor* t) {
     uint64_t bytes = cn_type_bytes(&s->types[i]);
 
     s->pointers[i] = t->data;
+    s->inputs_on_device[i] = t->device != CORNU_HOST;
+    if (s->inputs_on_device[i]) return check_device(s, "input", s->inputs[i].name, t, s->types[i].dtype);
     if (s->types[i].dtype == 0 || t->dtype == s->types[i].dtype) return CORNU_OK;
     if (bytes > s->converted_bytes[i]) {
         cn_free_aligned(s->converted[i]);
@@ -310,6 +331,7 @@ static cornu_status prepare_outputs(cornu_session* s, const cn_graph* g, cornu_t
             if (given.ndim < 0 || given.ndim > CORNU_MAX_DIMS || !cn_type_equal(&given, type)) {
                 return CN_FAIL(BAD_ARGUMENT, "out[%d] is %s; the output is %s", i, given.ndim < 0 || given.ndim > CORNU_MAX_DIMS ? "no tensor" : cn_type_text(&given, have), cn_type_text(type, want));
             }
+            if (out[i].device != CORNU_HOST) CN_TRY(check_device(s, "output", i < s->output_count ? s->outputs[i].name : "?", &out[i], type->dtype));
         } else {
             shaped.owner = shaped.data = cn_alloc_aligned(cn_type_bytes(type));
             if (!shaped.data) return CN_NO_MEMORY(cn_type_bytes(type));
@@ -317,13 +339,32 @@ static cornu_status prepare_outputs(cornu_session* s, const cn_graph* g, cornu_t
             out[i] = shaped;
         }
         s->results[i] = out[i].data;
+        s->results_on_device[i] = out[i].device != CORNU_HOST;
     }
     return CORNU_OK;
 }
 
+static cornu_status make_results(cornu_session* s, int count) {
+    if (!s->results) s->results = cn_alloc_zero((size_t)count + 1, sizeof *s->results);
+    if (!s->results_on_device) s->results_on_device = cn_alloc_zero((size_t)count + 1, sizeof *s->results_on_device);
+    return s->results && s->results_on_device ? CORNU_OK : CN_NO_MEMORY((size_t)count * sizeof *s->results);
+}
+
+/* Whether nothing of a run touches memory of the host. */
+static bool only_device(const cornu_session* s, int n_in, int n_out) {
+    if (s->state_count > 0) return false;
+    for (int i = 0; i < n_in; i++) {
+        if (!s->inputs_on_device[i] && s->pointers[i]) return false;
+    }
+    for (int i = 0; i < n_out; i++) {
+        if (!s->results_on_device[i]) return false;
+    }
+    return true;
+}
+
 /* The run itself, under the model's lock, held shared. */
-static cornu_status run_locked(cornu_session* s, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out) {
-    cn_run run = {.seed = s->seed, .counter = s->runs};
+static cornu_status run_locked(cornu_session* s, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream) {
+    cn_run run = {.stream = stream, .seed = s->seed, .counter = s->runs};
     uint64_t made = 0;
     cn_compiled* c;
     cornu_status st = CORNU_OK;
@@ -336,10 +377,7 @@ static cornu_status run_locked(cornu_session* s, const cornu_tensor* in, int n_i
     CN_TRY(cn_session_compile(s, s->types, &c));
     if (n_out != c->program.output_count) return CN_FAIL(BAD_ARGUMENT, "the model has %d outputs; %d are given", c->program.output_count, n_out);
     CN_TRY(reserve_memory(s, c->plan->arena_bytes * (uint64_t)c->plan->lanes));
-    if (!s->results) {
-        s->results = cn_alloc_zero((size_t)c->program.graph.output_count + 1, sizeof *s->results);
-        if (!s->results) return CN_NO_MEMORY((size_t)n_out * sizeof *s->results);
-    }
+    CN_TRY(make_results(s, c->program.graph.output_count));
     for (int i = 0; i < n_in; i++) CN_TRY(convert_input(s, i, &in[i]));
     CN_TRY(cn_session_learn_states(s, &c->program));
     CN_TRY(cn_session_bind_states(s, &c->program, s->pointers, s->results));
@@ -348,6 +386,9 @@ static cornu_status run_locked(cornu_session* s, const cornu_tensor* in, int n_i
     run.inputs = s->pointers;
     run.outputs = s->results;
     run.arena = s->memory;
+    run.inputs_on_device = s->inputs_on_device;
+    run.outputs_on_device = s->results_on_device;
+    run.enqueue = stream && only_device(s, n_in, n_out);
     CN_STEP(s->backend->run(c->executable, &run));
     s->runs++;
     cn_session_advance_states(s);
@@ -358,9 +399,10 @@ done:
     return st;
 }
 
-cornu_status cn_session_run(cornu_session* s, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out) {
+cornu_status cn_session_run(cornu_session* s, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream) {
     cornu_status st = CORNU_OK;
 
+    if (stream && !s->backend->wait) return CN_FAIL(BAD_ARGUMENT, "a stream is given, but the session runs on %s", s->backend->describe(s->device));
     (void)pthread_rwlock_rdlock(&s->model->lock);
     while (st == CORNU_OK && cn_store_stale(s->model->store)) {
         (void)pthread_rwlock_unlock(&s->model->lock);
@@ -369,7 +411,17 @@ cornu_status cn_session_run(cornu_session* s, const cornu_tensor* in, int n_in, 
         (void)pthread_rwlock_unlock(&s->model->lock);
         (void)pthread_rwlock_rdlock(&s->model->lock);
     }
-    if (st == CORNU_OK) st = run_locked(s, in, n_in, out, n_out);
+    if (st == CORNU_OK) st = run_locked(s, in, n_in, out, n_out, stream);
     (void)pthread_rwlock_unlock(&s->model->lock);
+    return st;
+}
+
+cornu_status cn_session_wait(cornu_session* s) {
+    cornu_status st = CORNU_OK;
+
+    for (cn_compiled* c = s->shapes; c && s->backend->wait; c = c->next) {
+        if (st == CORNU_OK) st = s->backend->wait(c->executable);
+        else (void)s->backend->wait(c->executable);
+    }
     return st;
 }

@@ -24,6 +24,7 @@ struct cornu_session {
     cn_arena arena;
     const cn_backend* backend;
     cn_device* device;
+    int device_index; /* N of "cuda:N" */
     cn_lower_options lowering; /* training, outputs */
     cornu_precision precision;
     uint64_t seed, max_bytes, runs;
@@ -37,7 +38,9 @@ struct cornu_session {
     uint64_t last_bytes;    /* of the arena of the last run */
     cn_type* types;         /* input_count of them: of the inputs of the run */
     const void** pointers;  /* of the inputs */
+    bool* inputs_on_device; /* of each of pointers: an address of the device */
     void** results;         /* of the outputs */
+    bool* results_on_device;
     cn_session_state* states; /* in the arena */
     int state_count;
     void** converted;       /* inputs of another dtype, converted: kept from run to run */
@@ -58,7 +61,8 @@ void cn_session_reset_states(cornu_session* session);
 cornu_status cn_session_learn_states(cornu_session* session, const cn_program* program);
 cornu_status cn_session_bind_states(cornu_session* session, const cn_program* program, const void** inputs, void** outputs);
 void cn_session_advance_states(cornu_session* session);
-cornu_status cn_session_run(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out);
+cornu_status cn_session_run(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream);
+cornu_status cn_session_wait(cornu_session* session);
 
 #ifdef __cplusplus
 }

@@ -269,5 +269,7 @@ static cornu_status run(cn_executable* executable, const cn_run* r) {
     return st;
 }
 
-const cn_backend cn_backend_cpu = {"cpu", 64, true, open_device, close_device, describe, cn_host_alloc, cn_host_free, lanes, prepare, destroy, run, true};
-const cn_backend cn_backend_cpu_plain = {"cpu-plain", 64, false, open_device, close_device, describe, cn_host_alloc, cn_host_free, NULL, prepare, destroy, run, true};
+const cn_backend cn_backend_cpu = {.name = "cpu", .alignment = 64, .runs_passes = true, .open = open_device, .close = close_device, .describe = describe,
+    .alloc = cn_host_alloc, .free = cn_host_free, .lanes = lanes, .prepare = prepare, .destroy = destroy, .run = run, .is_host = true};
+const cn_backend cn_backend_cpu_plain = {.name = "cpu-plain", .alignment = 64, .runs_passes = false, .open = open_device, .close = close_device, .describe = describe,
+    .alloc = cn_host_alloc, .free = cn_host_free, .prepare = prepare, .destroy = destroy, .run = run, .is_host = true};

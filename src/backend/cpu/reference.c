@@ -28,5 +28,5 @@ static cornu_status run(cn_executable* executable, const cn_run* r) {
     return cn_host_run((cn_host_executable*)executable, r);
 }
 
-const cn_backend cn_backend_reference = {"reference", 64,   false,   open_device, close_device, describe, cn_host_alloc,
-                                         cn_host_free, NULL, prepare, destroy, run, true};
+const cn_backend cn_backend_reference = {.name = "reference", .alignment = 64, .runs_passes = false, .open = open_device, .close = close_device, .describe = describe,
+    .alloc = cn_host_alloc, .free = cn_host_free, .prepare = prepare, .destroy = destroy, .run = run, .is_host = true};

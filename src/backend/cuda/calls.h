@@ -33,6 +33,8 @@ extern "C" {
     CN_CALL(cudaError_t, Free, (void* memory), (memory)) \
     CN_CALL(cudaError_t, MallocHost, (void** out, size_t bytes), (out, bytes)) \
     CN_CALL(cudaError_t, FreeHost, (void* memory), (memory)) \
+    CN_CALL(cudaError_t, PointerGetAttributes, (struct cudaPointerAttributes* out, const void* address), (out, address)) \
+    CN_CALL(cudaError_t, DeviceSynchronize, (void), ()) \
     CN_CALL(cudaError_t, MemcpyAsync, (void* dst, const void* src, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t s), (dst, src, bytes, kind, s)) \
     CN_CALL(cudaError_t, MemsetAsync, (void* dst, int value, size_t bytes, cudaStream_t s), (dst, value, bytes, s)) \
     CN_CALL(cudaError_t, StreamCreateWithFlags, (cudaStream_t * out, unsigned flags), (out, flags)) \

@@ -82,6 +82,8 @@ done:
 }
 
 static const char* describe(cn_device* device) { return device->text; }
+const char* cn_device_text(const cn_device* device) { return device->text; }
+int cn_device_index(const cn_device* device) { return device->index; }
 
 static cornu_status alloc_memory(cn_device* device, uint64_t bytes, void** out) {
     *out = NULL;
@@ -118,11 +120,13 @@ static void destroy(cn_executable* executable) {
 
     if (!e) return;
     (void)cn_calls()->SetDevice(e->device->index);
+    (void)cn_cuda_wait(executable);
     for (int i = 0; i < e->step_count; i++) {
         if (e->steps[i].destroy) e->steps[i].destroy(&e->steps[i]);
     }
+    cn_cuda_release_graph(e);
     if (e->memory) (void)cn_calls()->Free(e->memory);
-    if (e->host_words) (void)cn_calls()->FreeHost(e->host_words);
+    if (e->pinned) (void)cn_calls()->FreeHost(e->pinned);
     cn_free(e->wanted);
     cn_arena_deinit(&e->arena);
     cn_free(e);
@@ -192,28 +196,55 @@ static cornu_status get_weights(cn_cuda_executable* e) {
 
 static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
+/* A value that is copied out of the device's memory: not a constant, which the host has. */
+static bool leaves_device(const cn_plan* plan, int output) { return plan->places[plan->graph->outputs[output]].kind != CN_PLACE_CONSTANT; }
+
+/* Pinned memory of the host: the words, then every input and every output, as they come and go. */
+static cornu_status get_pinned(cn_cuda_executable* e) {
+    const cn_graph* g = e->plan->graph;
+    uint64_t at = aligned(sizeof(cn_run_words));
+    char* memory;
+
+    e->outputs = cn_arena_array(&e->arena, (size_t)g->output_count + 1, sizeof *e->outputs);
+    if (!e->outputs) return CN_NO_MEMORY((size_t)g->output_count * sizeof *e->outputs);
+    for (int i = 0; i < g->input_count; i++) at += aligned(e->inputs[i].bytes);
+    for (int i = 0; i < g->output_count; i++) {
+        e->outputs[i].bytes = leaves_device(e->plan, i) ? cn_type_bytes(&g->types[g->outputs[i]]) : 0;
+        at += aligned(e->outputs[i].bytes);
+    }
+    CN_CUDA(cn_calls()->MallocHost((void**)&e->pinned, at));
+    memory = (char*)e->pinned + aligned(sizeof(cn_run_words));
+    for (int i = 0; i < g->input_count; i++) {
+        e->inputs[i].pinned = memory;
+        memory += aligned(e->inputs[i].bytes);
+    }
+    for (int i = 0; i < g->output_count; i++) {
+        e->outputs[i].pinned = memory;
+        memory += aligned(e->outputs[i].bytes);
+    }
+    return CORNU_OK;
+}
+
 /* One block: the run's words, the inputs, the scratch. */
 static cornu_status get_memory(cn_cuda_executable* e) {
     const cn_graph* g = e->plan->graph;
     uint64_t at = aligned(sizeof(cn_run_words));
 
     e->inputs = cn_arena_array(&e->arena, (size_t)g->input_count + 1, sizeof *e->inputs);
-    e->input_bytes = cn_arena_array(&e->arena, (size_t)g->input_count + 1, sizeof *e->input_bytes);
-    if (!e->inputs || !e->input_bytes) return CN_NO_MEMORY((size_t)g->input_count * sizeof *e->inputs);
+    if (!e->inputs) return CN_NO_MEMORY((size_t)g->input_count * sizeof *e->inputs);
     for (int i = 0; i < g->count; i++) {
-        if (g->nodes[i].op == CN_OP_input) e->input_bytes[g->nodes[i].attr.port.index] = cn_type_bytes(&g->types[i]);
+        if (g->nodes[i].op == CN_OP_input) e->inputs[g->nodes[i].attr.port.index].bytes = cn_type_bytes(&g->types[i]);
     }
-    for (int i = 0; i < g->input_count; i++) at += aligned(e->input_bytes[i]);
+    for (int i = 0; i < g->input_count; i++) at += aligned(e->inputs[i].bytes);
     CN_CUDA(cn_calls()->Malloc(&e->memory, at + aligned(e->scratch_bytes)));
-    CN_CUDA(cn_calls()->MallocHost((void**)&e->host_words, sizeof *e->host_words));
     e->frame.words = e->memory;
     e->frame.scratch = (char*)e->memory + at;
     at = aligned(sizeof(cn_run_words));
     for (int i = 0; i < g->input_count; i++) {
-        e->inputs[i] = (char*)e->memory + at;
-        at += aligned(e->input_bytes[i]);
+        e->inputs[i].device = (char*)e->memory + at;
+        at += aligned(e->inputs[i].bytes);
     }
-    return CORNU_OK;
+    return get_pinned(e);
 }
 
 static cornu_status prepare(cn_device* device, const cn_plan* plan, cn_weights* weights, cn_executable** out) {
@@ -245,72 +276,21 @@ done:
     return st;
 }
 
-/* ---- running ---- */
+/* ---- memory of the device that callers give ---- */
 
-/* Where every value lies with this arena. */
-static void bind(cn_cuda_executable* e, void* arena) {
-    const cn_plan* plan = e->plan;
-
-    if (e->arena_bound == arena && arena) return;
-    for (int i = 0; i < plan->graph->count; i++) {
-        const cn_place* place = &plan->places[i];
-        if (place->kind == CN_PLACE_ARENA) e->frame.values[i] = (char*)arena + place->offset;
-        else if (place->kind == CN_PLACE_INPUT) e->frame.values[i] = e->inputs[place->index];
-    }
-    e->arena_bound = arena;
-}
-
-static cornu_status send_inputs(cn_cuda_executable* e, const cn_run* run) {
-    cudaStream_t stream = e->frame.queue.stream;
-
-    *e->host_words = (cn_run_words){.seed = run->seed, .counter = run->counter};
-    CN_CUDA(cn_calls()->MemcpyAsync(e->frame.words, e->host_words, sizeof *e->host_words, cudaMemcpyHostToDevice, stream));
-    for (int i = 0; i < e->plan->graph->input_count; i++) {
-        if (e->input_bytes[i] > 0) CN_CUDA(cn_calls()->MemcpyAsync(e->inputs[i], run->inputs[i], e->input_bytes[i], cudaMemcpyHostToDevice, stream));
-    }
-    return CORNU_OK;
-}
-
-static cornu_status get_outputs(cn_cuda_executable* e, const cn_run* run) {
-    const cn_graph* g = e->plan->graph;
-
-    for (int i = 0; i < g->output_count; i++) {
-        const cn_place* place = &e->plan->places[g->outputs[i]];
-        uint64_t bytes = cn_type_bytes(&g->types[g->outputs[i]]);
-        if (bytes == 0) continue;
-        if (place->kind == CN_PLACE_CONSTANT) {
-            memcpy(run->outputs[i], e->host_weights->data(e->host_weights, place->index), bytes);
-        } else {
-            CN_CUDA(cn_calls()->MemcpyAsync(run->outputs[i], e->frame.values[g->outputs[i]], bytes, cudaMemcpyDeviceToHost, e->frame.queue.stream));
-        }
-    }
-    return CN_CUDA_OK(cn_calls()->MemcpyAsync(e->host_words, e->frame.words, sizeof *e->host_words, cudaMemcpyDeviceToHost, e->frame.queue.stream));
-}
-
-static cornu_status run_steps(cn_cuda_executable* e, const cn_run* run) {
-    CN_TRY(send_inputs(e, run));
-    for (int i = 0; i < e->step_count; i++) {
-        cornu_status st = e->steps[i].launch(&e->steps[i], &e->frame);
-        if (st != CORNU_OK) return e->steps[i].node->label[0] ? cn_fail_within(st, "%s", e->steps[i].node->label) : st;
-    }
-    return get_outputs(e, run);
-}
-
-static cornu_status run_all(cn_executable* executable, const cn_run* run) {
-    cn_cuda_executable* e = (cn_cuda_executable*)executable;
+static cornu_status check_address(cn_device* device, const void* address) {
+    struct cudaPointerAttributes attributes;
     cudaError_t error;
-    cornu_status st;
 
-    if (cn_cuda_lost()) return CN_FAIL(DEVICE_LOST, "%s: an earlier error has ended the device's context; only the CPU can be used in this process", e->device->text);
-    CN_CUDA(cn_calls()->SetDevice(e->device->index));
-    bind(e, run->arena);
-    st = run_steps(e, run);
-    error = cn_calls()->StreamSynchronize(e->frame.queue.stream); /* after a failure too: the caller's memory may be in use */
-    if (st == CORNU_OK) st = cn_cuda_check(error, "cudaStreamSynchronize", __FILE__, __LINE__);
-    if (st != CORNU_OK) return st;
-    if (e->host_words->fault == CN_FAULT_INDEX) {
-        return CN_FAIL(BAD_ARGUMENT, "%s%sindex %lld is out of range for an axis of %lld", e->plan->graph->nodes[e->host_words->node].label,
-                       e->plan->graph->nodes[e->host_words->node].label[0] ? ": " : "", (long long)e->host_words->value, (long long)e->host_words->limit);
+    CN_CUDA(cn_calls()->SetDevice(device->index));
+    error = cn_calls()->PointerGetAttributes(&attributes, address);
+    if (error == cudaErrorInvalidValue) return CN_FAIL(BAD_ARGUMENT, "address %p is no memory that CUDA knows", address);
+    CN_TRY(cn_cuda_check(error, "cudaPointerGetAttributes", __FILE__, __LINE__));
+    if (attributes.type != cudaMemoryTypeDevice && attributes.type != cudaMemoryTypeManaged) {
+        return CN_FAIL(BAD_ARGUMENT, "address %p is not memory of a CUDA device, or was freed", address);
+    }
+    if (attributes.device != device->index && attributes.type == cudaMemoryTypeDevice) {
+        return CN_FAIL(BAD_ARGUMENT, "address %p is memory of device cuda:%d; the session runs on cuda:%d", address, attributes.device, device->index);
     }
     return CORNU_OK;
 }
@@ -328,8 +308,10 @@ static const cn_backend backend = {
     .free = free_memory,
     .prepare = prepare,
     .destroy = destroy,
-    .run = run_all,
+    .run = cn_cuda_run,
     .is_host = false,
+    .check_address = check_address,
+    .wait = cn_cuda_wait,
 };
 
 static cn_plugin table;

@@ -47,6 +47,13 @@ typedef struct cn_cuda_wanted {
     int input;
 } cn_cuda_wanted;
 
+/* An input or output: its place on the device, and pinned memory of the host that host tensors go through. */
+typedef struct cn_cuda_port {
+    void* device; /* of an input */
+    void* pinned;
+    uint64_t bytes; /* 0: nothing to copy */
+} cn_cuda_port;
+
 struct cn_cuda_executable {
     const cn_plan* plan;
     cn_weights* host_weights;
@@ -59,12 +66,21 @@ struct cn_cuda_executable {
     int wanted_count, wanted_capacity;
     uint64_t scratch_bytes; /* the most that a step asked for */
     cn_cuda_frame frame;
-    void* memory;           /* block of the words, the inputs and the scratch */
-    void** inputs;          /* of each port */
-    uint64_t* input_bytes;
-    cn_run_words* host_words; /* pinned */
-    void* arena_bound;        /* that frame.values speak of */
+    void* memory;         /* block of the words, the inputs and the scratch */
+    cn_run_words* pinned; /* on the host: the words, and room for inputs and outputs behind them */
+    cn_cuda_port* inputs;
+    cn_cuda_port* outputs;
+    void* bound;           /* the arena that frame.values speak of */
+    int runs;              /* with that arena, up to 2 */
+    cudaGraphExec_t graph; /* of all steps, with that arena; NULL until the second run */
+    cudaStream_t enqueued; /* where runs were enqueued that nobody has waited for */
+    bool waiting;
 };
+
+/* run.c: one run; waiting for those that were enqueued; forgetting the captured graph. */
+cornu_status cn_cuda_run(cn_executable* executable, const cn_run* run);
+cornu_status cn_cuda_wait(cn_executable* executable);
+void cn_cuda_release_graph(cn_cuda_executable* e);
 
 /* Makes a step's launch and data. CORNU_OK with step->launch NULL: not for this family. Results with no elements never get here. */
 typedef cornu_status (*cn_cuda_prepare)(cn_cuda_executable* e, cn_cuda_step* step);

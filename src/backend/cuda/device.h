@@ -15,6 +15,8 @@ cublasLtHandle_t cn_device_lt(const cn_device* device);
 cudaStream_t cn_device_stream(const cn_device* device);
 /* 90 for sm_90. */
 int cn_device_capability(const cn_device* device);
+int cn_device_index(const cn_device* device);
+const char* cn_device_text(const cn_device* device);
 
 /* Where weights live on device `index`: the store's blocks (weights.c). CORNU_NO_DEVICE beyond the most devices. */
 cornu_status cn_cuda_residence(int index, const cn_residence** out);

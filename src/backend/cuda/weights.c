@@ -151,7 +151,12 @@ static cornu_status make(const cn_residence* residence, cn_resident* residents, 
     return st;
 }
 
-static cornu_status fill(const cn_residence* residence, const cn_resident* resident) { return send_all(residence->index, resident, 1); }
+/* Runs that were enqueued may still read the address. */
+static cornu_status fill(const cn_residence* residence, const cn_resident* resident) {
+    CN_CUDA(cn_calls()->SetDevice(residence->index));
+    CN_CUDA(cn_calls()->DeviceSynchronize());
+    return send_all(residence->index, resident, 1);
+}
 
 static void release(const cn_residence* residence, void* block) {
     (void)cn_calls()->SetDevice(residence->index);
