@@ -14,3 +14,8 @@ cornu_status cn_calls_fill(cn_calls_source* out) {
     out->error_text = cudaGetErrorString;
     return CORNU_OK;
 }
+
+/* For tests, which make memory and streams with it as a caller of Cornu does with CUDA. */
+__attribute__((visibility("default"))) const cn_cuda_calls* cn_host_calls(void);
+
+const cn_cuda_calls* cn_host_calls(void) { return cn_calls(); }
