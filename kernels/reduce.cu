@@ -13,6 +13,8 @@
 #define ROWS_THREADS 256
 #define COLUMN_THREADS 8 /* of a line */
 
+namespace {
+
 /* DTYPE 0: known at launch only. */
 template <typename T, int DTYPE>
 CN_DEVICE T load(int dtype, const void* x, int64_t i) {
@@ -152,7 +154,7 @@ CN_KERNEL(ROWS_THREADS) reduce_columns(cn_reduce_args a, cut parts, sink<T> y) {
 }
 
 template <typename T, int DTYPE>
-static cudaError_t launch_reduce(const cn_queue* q, const cn_reduce_args* a, sink<T> y, int parts) {
+cudaError_t launch_reduce(const cn_queue* q, const cn_reduce_args* a, sink<T> y, int parts) {
     const int64_t kept = a->lines.kept, over = a->lines.over;
     const cut cuts = {over / parts, over % parts};
 
@@ -167,7 +169,7 @@ static cudaError_t launch_reduce(const cn_queue* q, const cn_reduce_args* a, sin
 }
 
 template <typename T, int USUAL>
-static cudaError_t reduce(const cn_queue* q, const cn_reduce_args* a, int wide_dtype) {
+cudaError_t reduce(const cn_queue* q, const cn_reduce_args* a, int wide_dtype) {
     const sink<T> last = {a->y, a->y_dtype, a->kind == CN_K_MEAN, cn_divisor_of(a->lines.over), 1 / static_cast<double>(a->lines.over)};
     const sink<T> first = {a->partial, wide_dtype, false, cn_divisor_of(1), 1};
     cn_reduce_args second = *a;
@@ -183,6 +185,8 @@ static cudaError_t reduce(const cn_queue* q, const cn_reduce_args* a, int wide_d
     return launch_reduce<T, 0>(q, &second, last, 1);
 }
 
+}  // namespace
+
 extern "C" cudaError_t cn_k_reduce(const cn_queue* q, const cn_reduce_args* a) {
     const cn_class c = cn_class_of(a->dtype);
     return c == CN_CLASS_FLOAT || c == CN_CLASS_DOUBLE ? reduce<double, CORNU_FLOAT32>(q, a, CORNU_FLOAT64)
@@ -190,6 +194,8 @@ extern "C" cudaError_t cn_k_reduce(const cn_queue* q, const cn_reduce_args* a) {
 }
 
 /* ---- arg ---- */
+
+namespace {
 
 template <typename T>
 struct place {
@@ -275,7 +281,7 @@ CN_KERNEL(ROWS_THREADS) arg_columns(cn_arg_args a) {
 }
 
 template <typename T>
-static cudaError_t launch_arg(const cn_queue* q, const cn_arg_args* a) {
+cudaError_t launch_arg(const cn_queue* q, const cn_arg_args* a) {
     const int64_t kept = a->lines.kept, over = a->lines.over;
 
     if (cn_lines_are_rows(&a->lines) && over > 8) {
@@ -286,12 +292,16 @@ static cudaError_t launch_arg(const cn_queue* q, const cn_arg_args* a) {
     return cn_launch(q, arg_columns<T>, cn_blocks(kept, CN_WARP), dim3(CN_WARP, over >= 32 ? COLUMN_THREADS : 1), 0, *a);
 }
 
+}  // namespace
+
 extern "C" cudaError_t cn_k_arg(const cn_queue* q, const cn_arg_args* a) {
     const cn_class c = cn_class_of(a->dtype);
     return c == CN_CLASS_FLOAT || c == CN_CLASS_DOUBLE ? launch_arg<double>(q, a) : launch_arg<int64_t>(q, a);
 }
 
 /* ---- cumulative ---- */
+
+namespace {
 
 template <typename T>
 CN_DEVICE T join(bool product, T a, T b) {
@@ -343,7 +353,7 @@ CN_KERNEL(ROWS_THREADS) scan_block(cn_cumulative_args a, int64_t stride) {
 }
 
 template <typename T>
-static cudaError_t launch_scan(const cn_queue* q, const cn_cumulative_args* a) {
+cudaError_t launch_scan(const cn_queue* q, const cn_cumulative_args* a) {
     const int64_t kept = a->lines.kept, over = a->lines.over, stride = cn_lines_stride(&a->lines);
 
     if (over <= 32 || (stride > 1 && kept >= 4096)) {
@@ -353,6 +363,8 @@ static cudaError_t launch_scan(const cn_queue* q, const cn_cumulative_args* a) {
     const unsigned threads = over >= ROWS_THREADS ? ROWS_THREADS : static_cast<unsigned>((over + CN_WARP - 1) / CN_WARP * CN_WARP);
     return cn_launch(q, scan_block<T>, cn_blocks(kept, 1), dim3(threads), 0, *a, stride);
 }
+
+}  // namespace
 
 extern "C" cudaError_t cn_k_cumulative(const cn_queue* q, const cn_cumulative_args* a) {
     const cn_class c = cn_class_of(a->dtype);
