@@ -57,6 +57,18 @@ static cornu_status check_root(const char* what, const cn_json* root) {
     return CORNU_OK;
 }
 
+cornu_status cn_state_create_text(cn_document* doc, const char* text, uint64_t size, const char* what, cn_config_state** out) {
+    cornu_status st = CORNU_OK;
+    cn_source* source = NULL;
+
+    *out = NULL;
+    CN_STEP(cn_source_open_memory(text, size, what, &source));
+    CN_STEP(cn_state_create(doc, source, NULL, out));
+done:
+    cn_source_close(source);
+    return st;
+}
+
 cornu_status cn_state_create(cn_document* doc, cn_source* config, cn_source* metadata, cn_config_state** out) {
     cornu_status st = CORNU_OK;
     cn_config_state* state = NULL;
