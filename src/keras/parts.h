@@ -61,8 +61,9 @@ struct cn_config_state {
     const cn_layer* root;
     const cn_layer** by_path; /* all layers that are no sub-layers, sorted by path */
     size_t by_path_count;
-    cn_document* upgraded; /* of this state, or NULL; made under lock */
+    cn_document* upgraded; /* of this state, or NULL when it needs none; made under upgrade_lock */
     bool upgrade_known;    /* whether upgraded says something */
+    pthread_mutex_t upgrade_lock;
     cn_config_state* older;
     uint64_t layer_total; /* layers built so far, against CN_LIMIT_LAYERS */
 };
@@ -86,7 +87,8 @@ struct cn_origin {
     const cn_h5* h5;        /* a shard, for node */
     const cn_h5_node* node; /* of h5, or NULL */
     cn_source* source;      /* a .npy */
-    const cn_variable** from; /* from_count variables of the document that this one was made from, for convert */
+    const cn_document* doc;   /* whose variables from are */
+    const cn_variable** from; /* from_count variables that this one was made from */
     int from_count;
     const struct cn_conversion* conversion; /* how from become this one's elements; NULL: they are them */
 };
@@ -209,6 +211,8 @@ const cn_weight_entry* cn_weights_find(const cn_document* doc, const char* path)
 bool cn_weights_has(const cn_document* doc, const char* path);
 /* Whether it has a dataset at or below path. */
 bool cn_weights_has_data(const cn_document* doc, const char* path);
+/* Whether any variable lies in a group "vars". */
+bool cn_weights_has_vars(const cn_document* doc);
 /* doc->index[*begin .. *end - 1] are the objects below path. */
 void cn_weights_range(const cn_document* doc, const char* path, size_t* begin, size_t* end);
 /* Bytes that the rewriting of the weights will count as progress, 0 when the file's own bytes can be written. */

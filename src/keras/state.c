@@ -9,6 +9,7 @@ void cn_state_destroy(cn_config_state* state) {
     if (state->owns_config) cn_json_doc_destroy(state->config);
     if (state->owns_metadata) cn_json_doc_destroy(state->metadata);
     (void)pthread_mutex_destroy(&state->lock);
+    (void)pthread_mutex_destroy(&state->upgrade_lock);
     cn_arena_deinit(&state->arena);
     cn_free(state);
 }
@@ -19,6 +20,11 @@ static cornu_status new_state(cn_config_state** out) {
     *out = NULL;
     if (!state) return CN_NO_MEMORY(sizeof *state);
     if (pthread_mutex_init(&state->lock, NULL) != 0) {
+        cn_free(state);
+        return CN_NO_MEMORY(sizeof(pthread_mutex_t));
+    }
+    if (pthread_mutex_init(&state->upgrade_lock, NULL) != 0) {
+        (void)pthread_mutex_destroy(&state->lock);
         cn_free(state);
         return CN_NO_MEMORY(sizeof(pthread_mutex_t));
     }

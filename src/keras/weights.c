@@ -168,6 +168,13 @@ bool cn_weights_has_data(const cn_document* doc, const char* path) {
     return false;
 }
 
+bool cn_weights_has_vars(const cn_document* doc) {
+    for (size_t i = 0; i < doc->variable_count; i++) {
+        if (strncmp(doc->variables[i].path, "vars/", 5) == 0 || strstr(doc->variables[i].path, "/vars/")) return true;
+    }
+    return false;
+}
+
 void cn_weights_range(const cn_document* doc, const char* path, size_t* begin, size_t* end) {
     *begin = *end = first_below(doc, path);
     while (is_below(doc, *end, path)) (*end)++;
