@@ -128,7 +128,12 @@ typedef enum cornu_format {
     CORNU_FORMAT_AUTO = 0,     /* loading: by content; saving: by the path's extension */
     CORNU_FORMAT_KERAS = 1,    /* .keras, a zip archive */
     CORNU_FORMAT_KERAS_DIR = 2, /* the same members in a directory */
-    CORNU_FORMAT_WEIGHTS = 3   /* .weights.h5 of Keras 3 */
+    CORNU_FORMAT_WEIGHTS = 3,  /* .weights.h5 of Keras 3 */
+    CORNU_FORMAT_H5 = 4,       /* .h5 of Keras 1, Keras 2, tf.keras and Keras 3: a whole model */
+    CORNU_FORMAT_H5_WEIGHTS = 5, /* .h5 with layer_names: weights only */
+    CORNU_FORMAT_JSON = 6,     /* .json: the architecture only */
+    CORNU_FORMAT_SHARDED = 7,  /* .weights.json: weights of Keras 3 in several .weights.h5 */
+    CORNU_FORMAT_NPZ = 8       /* .npz: weights keyed by their paths */
 } cornu_format;
 
 /* Called now and then during long work with done and total units (bytes, say). Another result than 0 cancels: the work
@@ -176,7 +181,7 @@ CORNU_API void cornu_model_destroy(cornu_model* model);
 typedef struct cornu_model_info {
     size_t size; /* sizeof(cornu_model_info), set by the caller */
     cornu_format format;
-    const char* format_name;  /* "keras", "keras-dir", "weights.h5" */
+    const char* format_name;  /* "keras", "keras-dir", "weights.h5", "h5", "h5-weights", "json", "weights.json", "npz" */
     const char* keras_version;
     const char* date_saved;
     const char* class_name; /* of the root object: "Functional", "Sequential", ... */
