@@ -7,6 +7,8 @@
 #ifndef CN_KERNELS_LINES_H
 #define CN_KERNELS_LINES_H
 
+#include <string.h>
+
 #include "kernels/kernels.h"
 
 #define CN_LINE_AXES (CORNU_MAX_DIMS / 2)
@@ -46,10 +48,11 @@ typedef struct cn_lines {
 
 /* The lines of dims over the axes whose bits are set. */
 static inline cn_lines cn_lines_of(int ndim, const int64_t* dims, uint32_t axes) {
-    cn_lines l = {0};
+    cn_lines l;
     bool taken_before = false;
     int64_t stride = 1;
 
+    memset(&l, 0, sizeof l);
     l.kept = l.over = 1;
     for (int d = ndim - 1; d >= 0; d--) {
         const bool taken = (axes >> d & 1u) != 0;
