@@ -142,8 +142,15 @@ CN_DEVICE int64_t merged(cn_merge merge, int64_t y, int64_t x) {
     }
 }
 
+#ifdef CN_HOST_EXECUTION
+#define CHAIN_KERNEL CN_KERNEL(128)
+#else
+/* Left alone, the compiler spills to have room for more blocks. */
+#define CHAIN_KERNEL static __global__ void __launch_bounds__(128, 8)
+#endif
+
 template <typename T>
-CN_KERNEL(256) merge_chains(const cn_scatter_args a, const int64_t* place, const int64_t* next) {
+CHAIN_KERNEL merge_chains(const cn_scatter_args a, const int64_t* place, const int64_t* next) {
     for (CN_ITEMS(i, a.rows * a.part)) {
         int64_t element, r = cn_divide(i, a.part, &element), at = place[r], follower = next[r];
         if (at < 0 || follower < 0) continue;
@@ -186,7 +193,7 @@ extern "C" cudaError_t cn_k_scatter(const cn_queue* q, const cn_scatter_args* a)
     if (count == 0) return cudaSuccess;
     if (a->rows <= CN_SCATTER_FEW) TRY(cn_launch(q, chain_by_search, blocks_for(a->rows, threads), dim3(threads), 0, place, next, a->rows));
     else TRY(sort_rows(q, place, next, reinterpret_cast<key*>(next + a->rows), a->rows));
-    threads = threads_for(count);
+    threads = count >= 64 ? 128 : 32;
     switch (cn_class_of(a->dtype)) {
         case CN_CLASS_FLOAT: return cn_launch(q, merge_chains<float>, blocks_for(count, threads), dim3(threads), 0, *a, place, next);
         case CN_CLASS_DOUBLE: return cn_launch(q, merge_chains<double>, blocks_for(count, threads), dim3(threads), 0, *a, place, next);
