@@ -130,11 +130,21 @@ typedef enum cornu_format {
     CORNU_FORMAT_KERAS_DIR = 2, /* the same members in a directory */
     CORNU_FORMAT_WEIGHTS = 3,  /* .weights.h5 of Keras 3 */
     CORNU_FORMAT_H5 = 4,       /* .h5 of Keras 1, Keras 2, tf.keras and Keras 3: a whole model */
-    CORNU_FORMAT_H5_WEIGHTS = 5, /* .h5 with layer_names: weights only */
+    CORNU_FORMAT_H5_WEIGHTS = 5, /* .h5 with layer_names: weights only; saved only when asked for by this number */
     CORNU_FORMAT_JSON = 6,     /* .json: the architecture only */
     CORNU_FORMAT_SHARDED = 7,  /* .weights.json: weights of Keras 3 in several .weights.h5 */
     CORNU_FORMAT_NPZ = 8       /* .npz: weights keyed by their paths */
 } cornu_format;
+
+/* Whose form a legacy file (.h5, .json) is written in. */
+typedef enum cornu_dialect {
+    CORNU_DIALECT_AUTO = 0,  /* as the model's file has it where that is of the same format, else Keras 3.15 */
+    CORNU_DIALECT_KERAS = 1, /* Keras 3.15 */
+    CORNU_DIALECT_TF = 2     /* tf.keras 2.15 and tf_keras */
+} cornu_dialect;
+
+/* Told once for each thing that the format of a save cannot hold and that is therefore left out, in one sentence. */
+typedef void (*cornu_note)(void* user, const char* sentence);
 
 /* Called now and then during long work with done and total units (bytes, say). Another result than 0 cancels: the work
  * ends with CORNU_CANCELLED. */
@@ -158,8 +168,13 @@ typedef struct cornu_save_options {
     int include_optimizer; /* 0: leave the optimizer's variables out */
     cornu_progress progress;
     void* progress_user;
+    cornu_dialect dialect; /* of CORNU_FORMAT_H5, CORNU_FORMAT_H5_WEIGHTS and CORNU_FORMAT_JSON */
+    uint64_t shard_bytes;  /* of CORNU_FORMAT_SHARDED: most bytes of variables in one file; 0: 5 GiB */
+    cornu_note note;       /* or NULL */
+    void* note_user;
 } cornu_save_options;
-#define CORNU_SAVE_OPTIONS_INIT {sizeof(cornu_save_options), CORNU_FORMAT_AUTO, 1, 1, NULL, NULL}
+#define CORNU_SAVE_OPTIONS_INIT \
+    {sizeof(cornu_save_options), CORNU_FORMAT_AUTO, 1, 1, NULL, NULL, CORNU_DIALECT_AUTO, 0, NULL, NULL}
 
 /* Opens a model file or directory; its content decides the format. Variables stay in the file until somebody needs
  * them, so the file must not change while the model lives. The model is the caller's: cornu_model_destroy.
@@ -169,7 +184,8 @@ CORNU_API cornu_status cornu_model_load(const char* path, const cornu_load_optio
 CORNU_API cornu_status cornu_model_load_memory(const void* data, size_t size, const cornu_load_options* options,
                                                cornu_model** out);
 /* Writes the model to a path. The target is replaced at once when all is written and synced: after a failure or a crash it is what it was
- * before. JSON that was not changed is written from its original text. */
+ * before. JSON that was not changed is written from its original text. CORNU_EXISTS; CORNU_UNSUPPORTED, naming it: what the model holds
+ * and would be another model without, but the format cannot hold; CORNU_IO_ERROR: no room, or the target cannot be written. */
 CORNU_API cornu_status cornu_model_save(cornu_model* model, const char* path, const cornu_save_options* options);
 /* Writes the model to memory, which is the caller's: cornu_free. */
 CORNU_API cornu_status cornu_model_save_memory(cornu_model* model, const cornu_save_options* options, void** out,

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "keras/parts.h"
+#include "keras/build.h"
 
 #include "base/size.h"
 
@@ -237,9 +237,10 @@ typedef struct rewrite {
     void* whole;                 /* its elements, where they cannot be read piece by piece */
 } rewrite;
 
-/* Whether the file's bytes are the elements as they are. */
-static bool is_plain(const cn_variable* variable) {
+bool cn_variable_is_plain(const cn_document* doc, const cn_variable* variable) {
     const cn_h5_node* node = variable->node;
+
+    if (variable->value || !node || !doc->weights_source) return false;
     return (node->storage == CN_H5_CONTIGUOUS || node->storage == CN_H5_COMPACT) && !node->array.big_endian &&
            node->array.dtype != CORNU_BOOL && node->array.element_bytes == cornu_dtype_size(node->array.dtype);
 }
@@ -251,7 +252,7 @@ static cornu_status fill_elements(void* user, uint64_t offset, void* dst, uint64
 
     if (variable->value) {
         memcpy(dst, (const char*)variable->value + offset, (size_t)size);
-    } else if (variable->node && is_plain(variable)) {
+    } else if (cn_variable_is_plain(cx->doc, variable)) {
         CN_TRY(cn_source_read(cx->doc->weights_source, variable->node->offset + offset, dst, size));
     } else {
         if (!cx->whole) {
@@ -325,7 +326,7 @@ done:
 }
 
 /* A path beside the target that no file has: the writer fails where one appears meanwhile. */
-static char* temporary_beside(const char* path) {
+char* cn_temporary_beside(const char* path) {
     const char* slash;
     size_t n = strlen(path);
     cn_buf text = {0};
@@ -368,7 +369,7 @@ cornu_status cn_weights_build(cn_document* doc, cn_save_job* job, cn_source** ou
     *owned = NULL;
     if (!must_rewrite(doc, &job->options)) return CORNU_OK;
     if (job->path && data_bytes(doc, &job->options) > BUILD_IN_MEMORY) {
-        temporary = temporary_beside(job->path);
+        temporary = cn_temporary_beside(job->path);
         if (!temporary) return CN_NO_MEMORY(strlen(job->path));
     }
     CN_STEP(cn_h5_writer_open(temporary, &cx.writer));
