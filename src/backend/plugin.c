@@ -26,9 +26,9 @@ static void default_path(char* out, size_t size) {
 
 static cornu_status check(const cn_plugin* table, const char* path) {
     if (!table || table->magic != CN_PLUGIN_MAGIC) return CN_FAIL(NO_DEVICE, "%s is no plug-in of Cornu", path);
-    if (table->abi != CN_PLUGIN_ABI || strcmp(table->version, cornu_version()) != 0) {
+    if (table->abi != CN_PLUGIN_ABI || strcmp(table->version, CN_PLUGIN_VERSION) != 0) {
         return CN_FAIL(NO_DEVICE, "the CUDA plug-in %s is of Cornu %s, this library is %s; install the plug-in that came with it", path,
-                       table->abi == CN_PLUGIN_ABI ? table->version : "another version", cornu_version());
+                       table->abi == CN_PLUGIN_ABI ? table->version : "another version", CN_PLUGIN_VERSION);
     }
     if (table->layout != cn_plugin_layout()) {
         return CN_FAIL(NO_DEVICE, "the CUDA plug-in %s was built from other sources than this library; build both anew", path);

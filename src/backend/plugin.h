@@ -13,6 +13,9 @@ extern "C" {
 #define CN_PLUGIN_MAGIC 0x554e5243u
 #define CN_PLUGIN_ABI 1u
 #define CN_PLUGIN_ENTRY "cornu_plugin_table"
+#define CN_PLUGIN_TEXT_(x) #x
+#define CN_PLUGIN_TEXT(x) CN_PLUGIN_TEXT_(x)
+#define CN_PLUGIN_VERSION CN_PLUGIN_TEXT(CORNU_VERSION_MAJOR) "." CN_PLUGIN_TEXT(CORNU_VERSION_MINOR) "." CN_PLUGIN_TEXT(CORNU_VERSION_PATCH)
 
 typedef struct cn_plugin {
     uint32_t magic, abi;

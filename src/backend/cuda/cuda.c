@@ -318,7 +318,7 @@ static cn_plugin table;
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
 static void fill_table(void) {
-    table = (cn_plugin){CN_PLUGIN_MAGIC, CN_PLUGIN_ABI, cornu_version(), cn_plugin_layout(), cn_calls_kind(), &backend, cornu_last_error, count_devices, cn_calls_inject};
+    table = (cn_plugin){CN_PLUGIN_MAGIC, CN_PLUGIN_ABI, CN_PLUGIN_VERSION, cn_plugin_layout(), cn_calls_kind(), &backend, cornu_last_error, count_devices, cn_calls_inject};
 }
 
 __attribute__((visibility("default"))) const cn_plugin* cornu_plugin_table(void);

@@ -1,0 +1,153 @@
+/* y[n, o, c] = max or mean over the cells of x[n, :, c] that the window at o covers. Padding is not a cell: it takes no part. A window without
+ * cells gives -infinity (max) or NaN (mean), of integers the lowest int64, cut to the dtype, or 0; means of integers are cut towards zero.
+ *
+ * Small windows, and integers: one thread an output, neighbours along the channels. Large ones (global pooling): one block an output cell and up to 32
+ * channels; the threads share out the window's cells and join what they found in a tree, always in the same order.
+ * Sums in float32 (double for float64), of integers in int64. y must not alias x. */
+#include "kernels/pool.h"
+
+#include "kernels/tile.h"
+
+/* The cells [from, to) under an output, and how many there are. */
+typedef struct pool_window {
+    int64_t from[3], size[3], count;
+} pool_window;
+
+CN_DEVICE pool_window window_of(const cn_pool_args& a, const int64_t* o) {
+    pool_window w;
+
+    w.count = 1;
+    for (int d = 0; d < 3; d++) {
+        int64_t from = o[d] * a.strides[d] - a.pad[d], to = from + a.window[d];
+        if (a.adaptive) {
+            from = cn_divide(o[d] * a.x_dims[d], a.y_dims[d]);
+            to = cn_divide((o[d] + 1) * a.x_dims[d] + a.y_dims[d] - 1, a.y_dims[d]);
+        }
+        if (from < 0) from = 0;
+        if (to > a.x_dims[d]) to = a.x_dims[d];
+        w.from[d] = from;
+        w.size[d] = to > from ? to - from : 0;
+        w.count *= w.size[d];
+    }
+    return w;
+}
+
+template <typename T>
+CN_DEVICE T lowest() {
+    return cn_is_float<T>::value ? static_cast<T>(-INFINITY) : static_cast<T>(INT64_MIN);
+}
+template <>
+CN_DEVICE int64_t lowest<int64_t>() {
+    return INT64_MIN;
+}
+
+template <typename T>
+CN_DEVICE T add(T a, T b) {
+    return a + b;
+}
+/* Wraps. */
+template <>
+CN_DEVICE int64_t add<int64_t>(int64_t a, int64_t b) {
+    return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+
+template <typename T>
+CN_DEVICE T join(bool mean, T a, T b) {
+    return mean ? add(a, b) : b > a || b != b ? b : a;
+}
+
+/* The cells first, first + step, ... of a window joined. */
+template <int D, typename T>
+CN_DEVICE T pool_cells(const cn_pool_args& a, const pool_window& w, int64_t n, int64_t channel, int64_t first, int64_t step) {
+    T sum = a.mean ? static_cast<T>(0) : lowest<T>();
+
+    for (int64_t i = first; i < w.count; i += step) {
+        int64_t cell[3];
+        cell[0] = cn_split(cn_split(i, w.size[2], &cell[2]), w.size[1], &cell[1]);
+        const int64_t at = ((n * a.x_dims[0] + w.from[0] + cell[0]) * a.x_dims[1] + w.from[1] + cell[1]) * a.x_dims[2] + w.from[2] + cell[2];
+        sum = join(a.mean, sum, cn_load_as<D, T>(a.dtype, a.x, at * a.channels + channel));
+    }
+    return sum;
+}
+
+template <int D, typename T>
+CN_DEVICE void pool_store(const cn_pool_args& a, const pool_window& w, int64_t at, T sum) {
+    if (a.mean && !cn_is_float<T>::value && w.count == 0) sum = 0;
+    else if (a.mean) sum = sum / static_cast<T>(w.count);
+    cn_store_as<D, T>(a.dtype, a.y, at, sum);
+}
+
+/* The output cell with a number: its coordinates, and the image it is of. */
+CN_DEVICE int64_t cell_of(const cn_pool_args& a, int64_t number, int64_t* o) {
+    for (int d = 2; d >= 0; d--) number = cn_split(number, a.y_dims[d], &o[d]);
+    return number;
+}
+
+template <int D, typename T>
+CN_KERNEL(256) pool_thread_per_output(cn_pool_args a, int64_t count) {
+    for (CN_ITEMS(i, count)) {
+        int64_t channel, o[3];
+        const int64_t n = cell_of(a, cn_split(i, a.channels, &channel), o);
+        const pool_window w = window_of(a, o);
+        pool_store<D, T>(a, w, i, pool_cells<D, T>(a, w, n, channel, 0, 1));
+    }
+}
+
+#define POOL_THREADS 256
+
+/* Threads: x along the channels, y along the cells; both powers of two, POOL_THREADS at most. tiles: of channels, of one cell. */
+template <int D, typename T>
+CN_KERNEL(POOL_THREADS) pool_block_per_cell(cn_pool_args a, int64_t cells, int64_t tiles) {
+    CN_SHARED(T, sums, [POOL_THREADS]);
+    const unsigned lane = threadIdx.y * blockDim.x + threadIdx.x;
+
+    for (int64_t item = blockIdx.x; item < cells * tiles; item += gridDim.x) {
+        int64_t tile, o[3];
+        const int64_t cell = cn_split(item, tiles, &tile), channel = tile * blockDim.x + threadIdx.x, n = cell_of(a, cell, o);
+        const pool_window w = window_of(a, o);
+        sums[lane] = channel < a.channels ? pool_cells<D, T>(a, w, n, channel, threadIdx.y, blockDim.y) : static_cast<T>(0);
+        for (unsigned rows = blockDim.y / 2; rows > 0; rows /= 2) {
+            __syncthreads();
+            if (threadIdx.y < rows) sums[lane] = join(a.mean, sums[lane], sums[lane + rows * blockDim.x]);
+        }
+        if (threadIdx.y == 0 && channel < a.channels) pool_store<D, T>(a, w, cell * a.channels + channel, sums[lane]);
+        __syncthreads();
+    }
+}
+
+/* The integers' form: signed, for division and comparison. */
+template <int D, typename T>
+struct pool_domain {
+    using sum = T;
+};
+template <typename T>
+struct pool_domain<CN_ANY_INTEGER, T> {
+    using sum = int64_t;
+};
+
+/* Cells of a window, at most. */
+static int64_t window_cells(const cn_pool_args* a) {
+    int64_t cells = 1;
+    for (int d = 0; d < 3; d++) {
+        const int64_t window = a->adaptive ? (a->x_dims[d] + a->y_dims[d] - 1) / a->y_dims[d] + 1 : a->window[d];
+        cells *= window < a->x_dims[d] ? window : a->x_dims[d];
+    }
+    return cells;
+}
+
+extern "C" cudaError_t cn_k_pool(const cn_queue* q, const cn_pool_args* a) {
+    const int64_t cells = a->batch * a->y_dims[0] * a->y_dims[1] * a->y_dims[2], count = cells * a->channels, in_window = window_cells(a);
+    unsigned across = 1, along = 1;
+
+    while (across < 32 && across < a->channels) across *= 2;
+    while (along < POOL_THREADS / across && along * 4 < in_window) along *= 2;
+    return cn_by_dtype(a->dtype, [&](auto domain) {
+        using Domain = decltype(domain);
+        using T = typename pool_domain<Domain::dtype, typename Domain::sum>::sum;
+        if constexpr (cn_is_float<T>::value) {
+            const int64_t tiles = (a->channels + across - 1) / across;
+            if (in_window >= 64) return cn_launch(q, pool_block_per_cell<Domain::dtype, T>, cn_tile_grid(cells * tiles), dim3(across, along), 0, *a, cells, tiles);
+        }
+        return cn_launch(q, pool_thread_per_output<Domain::dtype, T>, cn_blocks(count, 256), dim3(count < 256 ? static_cast<unsigned>(count) : 256), 0, *a, count);
+    });
+}
