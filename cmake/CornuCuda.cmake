@@ -7,7 +7,7 @@ set_property(CACHE CORNU_WITH_CUDA PROPERTY STRINGS AUTO ON OFF)
 
 function(cornu_find_cuda_headers)
   find_path(CORNU_CUDA_HEADERS cublasLt.h
-            HINTS ${CORNU_CUDA_INCLUDE} $ENV{CUDA_PATH}/include $ENV{CUDA_HOME}/include
+            HINTS ${CORNU_CUDA_INCLUDE} $ENV{CORNU_CUDA_INCLUDE} $ENV{CUDA_PATH}/include $ENV{CUDA_HOME}/include
             PATHS /usr/local/cuda/include /usr/include)
 endfunction()
 
