@@ -128,8 +128,22 @@ typedef enum cornu_format {
     CORNU_FORMAT_AUTO = 0,     /* loading: by content; saving: by the path's extension */
     CORNU_FORMAT_KERAS = 1,    /* .keras, a zip archive */
     CORNU_FORMAT_KERAS_DIR = 2, /* the same members in a directory */
-    CORNU_FORMAT_WEIGHTS = 3   /* .weights.h5 of Keras 3 */
+    CORNU_FORMAT_WEIGHTS = 3,  /* .weights.h5 of Keras 3 */
+    CORNU_FORMAT_H5 = 4,       /* .h5 of Keras 1, Keras 2, tf.keras and Keras 3: a whole model */
+    CORNU_FORMAT_H5_WEIGHTS = 5, /* .h5 with layer_names: weights only; saved only when asked for by this number */
+    CORNU_FORMAT_JSON = 6,     /* .json: the architecture only */
+    CORNU_FORMAT_SHARDED = 7,  /* .weights.json: weights of Keras 3 in several .weights.h5 */
+    CORNU_FORMAT_NPZ = 8       /* .npz: weights keyed by their paths */
 } cornu_format;
+
+/* Whose form a legacy file (.h5, .json) is written in. */
+typedef enum cornu_dialect {
+    CORNU_DIALECT_KERAS = 0, /* Keras 3.15 */
+    CORNU_DIALECT_TF = 1     /* tf.keras 2.15 and tf_keras */
+} cornu_dialect;
+
+/* Told once for each thing that the format of a save cannot hold and that is therefore left out, in one sentence. */
+typedef void (*cornu_note)(void* user, const char* sentence);
 
 /* Called now and then during long work with done and total units (bytes, say). Another result than 0 cancels: the work
  * ends with CORNU_CANCELLED. */
@@ -153,8 +167,13 @@ typedef struct cornu_save_options {
     int include_optimizer; /* 0: leave the optimizer's variables out */
     cornu_progress progress;
     void* progress_user;
+    cornu_dialect dialect; /* of CORNU_FORMAT_H5, CORNU_FORMAT_H5_WEIGHTS and CORNU_FORMAT_JSON */
+    uint64_t shard_bytes;  /* of CORNU_FORMAT_SHARDED: most bytes of variables in one file; 0: 5 GiB */
+    cornu_note note;       /* or NULL */
+    void* note_user;
 } cornu_save_options;
-#define CORNU_SAVE_OPTIONS_INIT {sizeof(cornu_save_options), CORNU_FORMAT_AUTO, 1, 1, NULL, NULL}
+#define CORNU_SAVE_OPTIONS_INIT \
+    {sizeof(cornu_save_options), CORNU_FORMAT_AUTO, 1, 1, NULL, NULL, CORNU_DIALECT_KERAS, 0, NULL, NULL}
 
 /* Opens a model file or directory; its content decides the format. Variables stay in the file until somebody needs
  * them, so the file must not change while the model lives. The model is the caller's: cornu_model_destroy.
@@ -164,7 +183,8 @@ CORNU_API cornu_status cornu_model_load(const char* path, const cornu_load_optio
 CORNU_API cornu_status cornu_model_load_memory(const void* data, size_t size, const cornu_load_options* options,
                                                cornu_model** out);
 /* Writes the model to a path. The target is replaced at once when all is written and synced: after a failure or a crash it is what it was
- * before. JSON that was not changed is written from its original text. */
+ * before. JSON that was not changed is written from its original text. CORNU_EXISTS; CORNU_UNSUPPORTED, naming it: what the model holds
+ * and would be another model without, but the format cannot hold; CORNU_IO_ERROR: no room, or the target cannot be written. */
 CORNU_API cornu_status cornu_model_save(cornu_model* model, const char* path, const cornu_save_options* options);
 /* Writes the model to memory, which is the caller's: cornu_free. */
 CORNU_API cornu_status cornu_model_save_memory(cornu_model* model, const cornu_save_options* options, void** out,
@@ -176,7 +196,7 @@ CORNU_API void cornu_model_destroy(cornu_model* model);
 typedef struct cornu_model_info {
     size_t size; /* sizeof(cornu_model_info), set by the caller */
     cornu_format format;
-    const char* format_name;  /* "keras", "keras-dir", "weights.h5" */
+    const char* format_name;  /* "keras", "keras-dir", "weights.h5", "h5", "h5-weights", "json", "weights.json", "npz" */
     const char* keras_version;
     const char* date_saved;
     const char* class_name; /* of the root object: "Functional", "Sequential", ... */
@@ -246,6 +266,95 @@ CORNU_API cornu_status cornu_model_layer_info(cornu_model* model, int64_t index,
 /* One file under assets/ of the archive. Name borrowed until the model is destroyed. */
 CORNU_API int64_t cornu_model_asset_count(cornu_model* model);
 CORNU_API cornu_status cornu_model_asset_info(cornu_model* model, int64_t index, const char** name, uint64_t* bytes);
+
+/* ---- Compile state: losses, metrics and the optimizer ---------------------------------------------------------- */
+
+/* What a model was compiled with, in a typed form. All of it is in compile_config as well (cornu_model_get_json). Strings are borrowed until the
+ * model is destroyed. A model loaded with compile 0 counts as not compiled. */
+typedef struct cornu_compile_info {
+    size_t size;  /* sizeof(cornu_compile_info), set by the caller */
+    int compiled; /* 0: all that follows is 0 */
+    int32_t objective_count; /* losses and metrics: cornu_model_objective */
+    int32_t optimizer_count; /* 1, and one for each inside a wrapper: cornu_model_optimizer; 0: none */
+    int32_t run_eagerly;
+    int32_t jit_compile;
+    int64_t steps_per_execution;
+    int64_t slot_count; /* variables of the optimizers: cornu_model_slot */
+} cornu_compile_info;
+CORNU_API cornu_status cornu_model_compile_info(cornu_model* model, cornu_compile_info* info);
+
+typedef enum cornu_objective_kind {
+    CORNU_OBJECTIVE_LOSS = 0,
+    CORNU_OBJECTIVE_METRIC = 1,
+    CORNU_OBJECTIVE_WEIGHTED_METRIC = 2
+} cornu_objective_kind;
+
+/* A loss or metric of one output, in the order of the file: losses, metrics, weighted metrics. */
+typedef struct cornu_objective {
+    size_t size; /* sizeof(cornu_objective), set by the caller */
+    cornu_objective_kind kind;
+    const char* output;     /* name of the output it is for; NULL where the model has no name for it */
+    int32_t output_index;   /* -1: every output, or one that the model does not have under that name */
+    const char* spelled;    /* as the file names it: "mse" */
+    const char* class_name; /* class or function of Keras that it means: "mean_squared_error"; as spelled where Keras has none such */
+    int is_function;
+    int is_known;  /* 1: Keras 3.15 has it; 0: a custom one */
+    double weight; /* of a loss: its entry in loss_weights, 1 without */
+} cornu_objective;
+CORNU_API cornu_status cornu_model_objective(cornu_model* model, int32_t index, cornu_objective* objective);
+
+/* A parameter of a loss, metric, optimizer or schedule. */
+typedef struct cornu_parameter {
+    size_t size; /* sizeof(cornu_parameter), set by the caller */
+    const char* name;
+    const char* text; /* its value as JSON: 0.9, true, null, "sum", [1, 2] */
+    double number;    /* its value where that is a number, 0 or 1 for booleans, NaN for others */
+    int is_default;   /* 1: the file does not say, Keras's default is given */
+} cornu_parameter;
+
+typedef enum cornu_parameter_of {
+    CORNU_OF_OBJECTIVE = 0, /* which: index of cornu_model_objective */
+    CORNU_OF_OPTIMIZER = 1, /* which: index of cornu_model_optimizer; learning_rate is in the optimizer's info */
+    CORNU_OF_SCHEDULE = 2   /* which: index of the optimizer whose schedule it is */
+} cornu_parameter_of;
+/* Parameter i, in Keras's order. CORNU_NOT_FOUND past the last. */
+CORNU_API cornu_status cornu_model_parameter(cornu_model* model, cornu_parameter_of of, int32_t which, int32_t i, cornu_parameter* parameter);
+
+/* An optimizer. Number 0 is the model's; LossScaleOptimizer and MultiOptimizer have inner ones, numbered from 1. */
+typedef struct cornu_optimizer_info {
+    size_t size;            /* sizeof(cornu_optimizer_info), set by the caller */
+    const char* class_name; /* "Adam", also where the file spells it "Custom>Adam" or "adam" */
+    const char* name;       /* of the instance, "" where the file does not say */
+    int is_known;           /* 1: a class of Keras 3.15 */
+    const char* variables;  /* for a MultiOptimizer's inner one: paths of the variables that it trains, as a regular expression; NULL: all others */
+    int64_t iterations;     /* steps done, as stored (not divided by gradient_accumulation_steps); -1: the file does not say */
+    double learning_rate;   /* the one that the next step uses: stored, or the schedule's; NaN where that is not known */
+    const char* schedule;   /* class of the schedule that gives the learning rate, NULL for a plain one */
+    double loss_scale;      /* LossScaleOptimizer: the dynamic scale, and */
+    int64_t good_steps;     /* the steps since it last changed; else NaN and -1 */
+    int use_ema;
+    int64_t gradient_accumulation_steps; /* 0: none */
+    const char* unknown; /* why the stored variables cannot be told apart, NULL when they can */
+} cornu_optimizer_info;
+CORNU_API cornu_status cornu_model_optimizer(cornu_model* model, int32_t which, cornu_optimizer_info* info);
+
+/* A variable of an optimizer, in stored order. */
+typedef struct cornu_slot {
+    size_t size;      /* sizeof(cornu_slot), set by the caller */
+    const char* path; /* for cornu_model_get_variable: "optimizer/vars/3" */
+    const char* name; /* what it is: "momentum", "velocity", "average", "gradient_accumulator", "iteration", ...; NULL where that is not known */
+    int32_t optimizer;    /* number of the optimizer that it belongs to */
+    const char* variable; /* path of the layer's variable that it goes with, NULL for none */
+    const char* layer;    /* name of that variable's layer, NULL for none */
+} cornu_slot;
+CORNU_API cornu_status cornu_model_slot(cornu_model* model, int64_t index, cornu_slot* slot);
+
+/* The schedule's learning rate at a step. CORNU_NOT_FOUND: the optimizer has none. CORNU_UNSUPPORTED: one that is not Keras's. */
+CORNU_API cornu_status cornu_model_schedule_value(cornu_model* model, int32_t which, int64_t step, double* out);
+/* Change the learning rate (in the config and, where the file has one, the variable) and the step counter. Number 0 of a LossScaleOptimizer
+ * stands for what it wraps, as in Keras. CORNU_BAD_ARGUMENT: a schedule gives the rate. CORNU_NOT_FOUND: no such optimizer, or no counter. */
+CORNU_API cornu_status cornu_model_set_learning_rate(cornu_model* model, int32_t which, double value);
+CORNU_API cornu_status cornu_model_set_iterations(cornu_model* model, int32_t which, int64_t value);
 
 /* ---- Sessions: models that run --------------------------------------------------------------------------------- */
 

@@ -1,26 +1,9 @@
-/* Elements of any dtype in kernels: loading and storing, and the classes that arithmetic is done in.
- *
- *     class of a dtype   float   float16, bfloat16, float32
- *                        double  float64
- *                        int64   signed integers, bool, uint8 to uint32
- *                        uint64  uint64 */
+/* Elements of any dtype in kernels: loading and storing, in the classes of class.h. */
 #ifndef CN_KERNELS_ELEMENT_H
 #define CN_KERNELS_ELEMENT_H
 
+#include "kernels/class.h"
 #include "kernels/launch.h"
-
-typedef enum cn_class { CN_CLASS_FLOAT, CN_CLASS_DOUBLE, CN_CLASS_INT, CN_CLASS_UINT } cn_class;
-
-static inline cn_class cn_class_of(int dtype) {
-    switch (dtype) {
-        case CORNU_FLOAT32:
-        case CORNU_FLOAT16:
-        case CORNU_BFLOAT16: return CN_CLASS_FLOAT;
-        case CORNU_FLOAT64: return CN_CLASS_DOUBLE;
-        case CORNU_UINT64: return CN_CLASS_UINT;
-        default: return CN_CLASS_INT;
-    }
-}
 
 /* Element i of x as T (float, double, int64_t or uint64_t). Floats to integers truncate towards zero, NaN to 0, out of range to the nearest end. */
 template <typename T>
@@ -28,23 +11,6 @@ CN_DEVICE T cn_load(int dtype, const void* x, int64_t i);
 /* Stores v, rounded to nearest even (floats), cut to the dtype's low bits (integers) or != 0 (bool). */
 template <typename T>
 CN_DEVICE void cn_store(int dtype, void* y, int64_t i, T v);
-
-/* Bytes of a dtype that kernels know. */
-static inline int cn_element_size(int dtype) {
-    switch (dtype) {
-        case CORNU_FLOAT64:
-        case CORNU_INT64:
-        case CORNU_UINT64: return 8;
-        case CORNU_FLOAT32:
-        case CORNU_INT32:
-        case CORNU_UINT32: return 4;
-        case CORNU_FLOAT16:
-        case CORNU_BFLOAT16:
-        case CORNU_INT16:
-        case CORNU_UINT16: return 2;
-        default: return 1;
-    }
-}
 
 template <typename T>
 struct cn_is_float {

@@ -38,7 +38,7 @@ static inline cudaError_t cn_launch(const cn_queue* q, void (*kernel)(P...), dim
     return [&](P... values) {
         void* pointers[sizeof...(P) + 1] = {const_cast<void*>(static_cast<const void*>(&values))..., nullptr};
 #ifdef CN_HOST_EXECUTION
-        static const cn_host_kernel* handle = cn_host_kernel_of(kernel);
+            const cn_host_kernel* handle = cn_host_kernel_of(kernel);
         return q->launch(handle, grid, block, pointers, shared_bytes, q->stream);
 #else
         return q->launch(reinterpret_cast<const void*>(kernel), grid, block, pointers, shared_bytes, q->stream);

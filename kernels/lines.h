@@ -1,49 +1,78 @@
 /* A dense tensor seen as lines: the elements that differ in the taken axes alone are one line, and the kept axes tell lines apart.
  *
  *     x [2, 3, 4, 5], axes {1, 3} taken:   8 lines of 15 elements,
- *     kept_dims {2, 4}, kept_strides {60, 5}, over_dims {3, 5}, over_strides {20, 1}
+ *     kept_dims {4, 2}, kept_strides {5, 60}, over_dims {5, 3}, over_strides {1, 20}
  *
  * Neighbouring axes of one kind are merged and axes of size 1 left out, so the kinds alternate. Plain C, and device functions behind it. */
 #ifndef CN_KERNELS_LINES_H
 #define CN_KERNELS_LINES_H
 
+#include <string.h>
+
 #include "kernels/kernels.h"
 
 #define CN_LINE_AXES (CORNU_MAX_DIMS / 2)
 
+/* A divisor above 0 prepared for division by a multiplication and shifts (Granlund and Montgomery 1994, figure 4.1): 64-bit division is a
+ * long function on a device.
+ *     n / value = (t + (n - t) / 2) >> shift,  t = the high word of multiplier n,
+ *     2^(shift + 1) the first power of 2 not below value,  multiplier = 2^64 (2^(shift + 1) - value) / value + 1 */
+typedef struct cn_divisor {
+    int64_t value;
+    uint64_t multiplier;
+    int shift; /* -1: value is 1 */
+} cn_divisor;
+
+static inline cn_divisor cn_divisor_of(int64_t value) {
+    cn_divisor d = {value, 0, -1};
+    uint64_t power = 1, rest;
+
+    if (value <= 1) return d;
+    for (; power < (uint64_t)value; power *= 2) d.shift++;
+    rest = power - (uint64_t)value; /* below value: long division, bit for bit */
+    for (int bit = 0; bit < 64; bit++) {
+        rest *= 2;
+        d.multiplier = d.multiplier * 2 + (rest >= (uint64_t)value);
+        if (rest >= (uint64_t)value) rest -= (uint64_t)value;
+    }
+    d.multiplier++;
+    return d;
+}
+
 typedef struct cn_lines {
     int64_t kept, over; /* lines, and elements of each */
     int kept_ndim, over_ndim;
-    int64_t kept_dims[CN_LINE_AXES], kept_strides[CN_LINE_AXES]; /* in elements */
-    int64_t over_dims[CN_LINE_AXES], over_strides[CN_LINE_AXES];
+    cn_divisor kept_dims[CN_LINE_AXES], over_dims[CN_LINE_AXES]; /* the fastest axis first */
+    int64_t kept_strides[CN_LINE_AXES], over_strides[CN_LINE_AXES]; /* in elements */
 } cn_lines;
 
 /* The lines of dims over the axes whose bits are set. */
 static inline cn_lines cn_lines_of(int ndim, const int64_t* dims, uint32_t axes) {
-    cn_lines l = {1, 1, 0, 0, {0}, {0}, {0}, {0}};
+    cn_lines l;
     bool taken_before = false;
     int64_t stride = 1;
-    int groups = 0;
 
-    /* from the last axis, each list back to front */
+    memset(&l, 0, sizeof l);
+    l.kept = l.over = 1;
     for (int d = ndim - 1; d >= 0; d--) {
         const bool taken = (axes >> d & 1u) != 0;
-        int64_t* group_dims = taken ? l.over_dims : l.kept_dims;
-        int* ndims = taken ? &l.over_ndim : &l.kept_ndim;
+        int* groups = taken ? &l.over_ndim : &l.kept_ndim;
+        cn_divisor* group = taken ? l.over_dims : l.kept_dims;
 
         if (taken) l.over *= dims[d];
         else l.kept *= dims[d];
         if (dims[d] == 1) continue;
-        if (groups > 0 && taken == taken_before) {
-            group_dims[*ndims - 1] *= dims[d];
+        if (*groups > 0 && taken == taken_before) {
+            group[*groups - 1].value *= dims[d];
         } else {
-            (taken ? l.over_strides : l.kept_strides)[*ndims] = stride;
-            group_dims[(*ndims)++] = dims[d];
-            groups++;
+            (taken ? l.over_strides : l.kept_strides)[*groups] = stride;
+            group[(*groups)++].value = dims[d];
         }
         taken_before = taken;
         stride *= dims[d];
     }
+    for (int i = 0; i < l.kept_ndim; i++) l.kept_dims[i] = cn_divisor_of(l.kept_dims[i].value);
+    for (int i = 0; i < l.over_ndim; i++) l.over_dims[i] = cn_divisor_of(l.over_dims[i].value);
     return l;
 }
 
@@ -55,33 +84,37 @@ static inline bool cn_lines_are_rows(const cn_lines* l) { return l->over_ndim > 
 #ifdef __cplusplus
 #include "kernels/launch.h"
 
-/* a / b of numbers that are not negative: 32-bit division is several times faster on a device. */
-CN_DEVICE int64_t cn_quotient(int64_t a, int64_t b) {
-    if (((a | b) >> 32) == 0) return static_cast<int64_t>(static_cast<uint32_t>(a) / static_cast<uint32_t>(b));
-    return a / b;
+CN_DEVICE uint64_t cn_high_word(uint64_t a, uint64_t b) {
+#ifdef CN_HOST_EXECUTION
+    const uint64_t low = 0xffffffffu, cross = (a >> 32) * (b & low), other = (a & low) * (b >> 32);
+    const uint64_t carry = (((a & low) * (b & low)) >> 32) + (cross & low) + (other & low);
+    return (a >> 32) * (b >> 32) + (cross >> 32) + (other >> 32) + (carry >> 32);
+#else
+    return __umul64hi(a, b);
+#endif
 }
 
-/* Dense index of line k's first element. */
-CN_DEVICE int64_t cn_line_start(const cn_lines& l, int64_t k) {
-    int64_t at = 0;
-    for (int d = 0; d < l.kept_ndim - 1; d++) {
-        const int64_t rest = cn_quotient(k, l.kept_dims[d]);
-        at += (k - rest * l.kept_dims[d]) * l.kept_strides[d];
-        k = rest;
-    }
-    return l.kept_ndim > 0 ? at + k * l.kept_strides[l.kept_ndim - 1] : 0;
+/* n / d.value, n as an unsigned number. */
+CN_DEVICE int64_t cn_quotient(int64_t n, const cn_divisor& d) {
+    if (d.shift < 0) return n;
+    const uint64_t t = cn_high_word(d.multiplier, static_cast<uint64_t>(n));
+    return static_cast<int64_t>((t + ((static_cast<uint64_t>(n) - t) >> 1)) >> d.shift);
 }
 
-/* How far element o of a line lies behind its first. */
-CN_DEVICE int64_t cn_line_offset(const cn_lines& l, int64_t o) {
+/* Where element i of a dense [.., dims[1], dims[0]] lies in a tensor with those strides. */
+CN_DEVICE int64_t cn_place(const cn_divisor* dims, const int64_t* strides, int ndim, int64_t i) {
     int64_t at = 0;
-    for (int d = 0; d < l.over_ndim - 1; d++) {
-        const int64_t rest = cn_quotient(o, l.over_dims[d]);
-        at += (o - rest * l.over_dims[d]) * l.over_strides[d];
-        o = rest;
+    for (int d = 0; d < ndim - 1; d++) {
+        const int64_t rest = cn_quotient(i, dims[d]);
+        at += (i - rest * dims[d].value) * strides[d];
+        i = rest;
     }
-    return l.over_ndim > 0 ? at + o * l.over_strides[l.over_ndim - 1] : 0;
+    return ndim > 0 ? at + i * strides[ndim - 1] : 0;
 }
+
+/* Dense index of line k's first element; how far element o of a line lies behind its first. */
+CN_DEVICE int64_t cn_line_start(const cn_lines& l, int64_t k) { return cn_place(l.kept_dims, l.kept_strides, l.kept_ndim, k); }
+CN_DEVICE int64_t cn_line_offset(const cn_lines& l, int64_t o) { return cn_place(l.over_dims, l.over_strides, l.over_ndim, o); }
 #endif
 
 #endif

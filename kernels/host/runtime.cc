@@ -489,22 +489,16 @@ cudaError_t cudaFreeHost(void* memory) {
     return result(free_block(memory, true));
 }
 
-/* Memory of the host that nobody told the runtime of is no error: its type says so, as since CUDA 11. */
 cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes* out, const void* address) {
     call c;
     uintptr_t start;
     const block* b = find(address, &start);
     memset(out, 0, sizeof *out);
     out->type = !b ? cudaMemoryTypeUnregistered : b->device < 0 ? cudaMemoryTypeHost : cudaMemoryTypeDevice;
-    out->device = b && b->device >= 0 ? b->device : -1;
-    if (b) (out->type == cudaMemoryTypeDevice ? out->devicePointer : out->hostPointer) = const_cast<void*>(address);
+    out->device = b && b->device >= 0 ? b->device : b ? 0 : -2;
+    out->devicePointer = b ? const_cast<void*>(address) : nullptr;
+    out->hostPointer = b && b->device >= 0 ? nullptr : const_cast<void*>(address);
     return result(c.dead());
-}
-
-cudaError_t cudaDeviceSynchronize(void) {
-    call c;
-    if (breaks_capture()) return result(cudaErrorStreamCaptureUnsupported);
-    return result(drain_device(current_device));
 }
 
 cudaError_t cudaMemcpyAsync(void* dst, const void* src, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t s) {
@@ -553,6 +547,15 @@ cudaError_t cudaMemsetAsync(void* dst, int value, size_t bytes, cudaStream_t s) 
 }
 
 /* ---- streams and events ---- */
+
+cudaError_t cudaDeviceSynchronize(void) {
+    call c;
+    for (const auto& going : w().captures) {
+        going->broken = true;
+        return result(cudaErrorStreamCaptureUnsupported);
+    }
+    return result(drain_device(current_device));
+}
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* out, unsigned) {
     call c;

@@ -275,6 +275,7 @@ cornu_status cornu_model_set_json(cornu_model* model, cornu_json_part part, cons
     if (st == CORNU_OK) { /* the old rows stay in the arena: their strings were given out */
         model->layer_rows = NULL;
         model->layer_row_count = 0;
+        model->compile = NULL;
     }
     (void)pthread_rwlock_unlock(&model->lock);
     return st;

@@ -60,7 +60,7 @@ static cornu_status compile_shapes(cornu_session* s, const cornu_tensor* in, int
     *out = NULL;
     (void)pthread_rwlock_rdlock(&s->model->lock);
     st = cn_session_types(s, in, n_in, s->types);
-    if (st == CORNU_OK) st = cn_compile(s->model->document, NULL, &s->lowering, s->backend, s->device, s->types, n_in, out);
+    if (st == CORNU_OK) st = cn_compile(s->doc, NULL, &s->lowering, s->backend, s->device, s->types, n_in, out);
     (void)pthread_rwlock_unlock(&s->model->lock);
     return st;
 }

@@ -391,3 +391,12 @@ cornu_status cn_npy_read(cn_source* source, cornu_tensor* out) {
     out->owner = data;
     return CORNU_OK;
 }
+
+cornu_status cn_npy_shape(cn_source* source, cornu_tensor* out) {
+    npy_header header;
+
+    memset(out, 0, sizeof *out);
+    CN_TRY(read_header(source, &header));
+    *out = cornu_tensor_shaped(header.dtype, NULL, header.ndim, header.dims);
+    return CORNU_OK;
+}

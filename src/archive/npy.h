@@ -15,6 +15,8 @@ bool cn_npy_sniff(cn_source* source);
  * cornu_string of UTF-8, all in the one owned block (|S keeps its bytes as they are); trailing NULs are padding. Elements
  * must be exactly the rest of the source. CORNU_BAD_FILE, CORNU_UNSUPPORTED, CORNU_NO_MEMORY. */
 cornu_status cn_npy_read(cn_source* source, cornu_tensor* out);
+/* Reads the header alone: dtype and shape of what cn_npy_read would give, its data NULL. The same failures. */
+cornu_status cn_npy_shape(cn_source* source, cornu_tensor* out);
 /* Appends a tensor in host memory as numpy.save writes it (version 1). bfloat16 is refused (CORNU_UNSUPPORTED): numpy
  * has none. Strings become <U. CORNU_BAD_ARGUMENT: an invalid tensor, or strings that are no UTF-8. */
 cornu_status cn_npy_write(cn_sink* sink, const cornu_tensor* tensor);

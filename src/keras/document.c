@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "keras/parts.h"
+#include "keras/upgrade.h"
 
 #include "base/dtype.h"
 #include "base/size.h"
@@ -82,7 +83,7 @@ static cornu_status new_document(const char* name, const cornu_load_options* opt
     doc->safe_mode = options->safe_mode != 0;
     doc->compile = options->compile != 0;
     doc->name = cn_arena_strdup(&doc->arena, name);
-    doc->writer_version = "";
+    doc->writer_version = doc->backend = "";
     return doc->name ? CORNU_OK : CN_NO_MEMORY(strlen(name));
 }
 
@@ -141,14 +142,21 @@ void cn_document_close(cn_document* doc) {
     if (!doc) return;
     while (doc->state) {
         cn_config_state* older = doc->state->older;
+        cn_document_close(doc->state->upgraded);
         cn_state_destroy(doc->state);
         doc->state = older;
     }
     for (size_t i = 0; i < doc->variable_count; i++) cn_free(doc->variables[i].value);
     cn_h5_close(doc->h5);
-    for (size_t i = 0; i < doc->member_count; i++) {
+    for (size_t i = 0; i < doc->shard_count; i++) {
+        cn_h5_close(doc->shards[i].h5);
+        cn_source_close(doc->shards[i].source);
+    }
+    for (size_t i = 0; i < doc->member_count && !doc->view_of; i++) {
         if (doc->members[i].source != doc->source) cn_source_close(doc->members[i].source);
     }
+    cn_json_doc_destroy(doc->training);
+    cn_json_doc_destroy(doc->shard_map);
     cn_zip_close(doc->zip);
     cn_source_close(doc->source);
     cn_arena_deinit(&doc->arena);
@@ -173,7 +181,11 @@ static const char* metadata_text(const cn_document* doc, const char* key) {
     return cn_json_string(cn_json_get(cn_json_root(doc->state->metadata), key), NULL);
 }
 
-const char* cn_document_keras_version(const cn_document* doc) { return metadata_text(doc, "keras_version"); }
+const char* cn_document_keras_version(const cn_document* doc) {
+    const char* version = metadata_text(doc, "keras_version");
+    return version || !*doc->writer_version ? version : doc->writer_version;
+}
+cn_json_doc* cn_document_training_doc(cn_document* doc) { return doc->training; }
 const char* cn_document_date_saved(const cn_document* doc) { return metadata_text(doc, "date_saved"); }
 
 cn_variable* cn_document_variable_at(const cn_document* doc, size_t i) {
@@ -192,7 +204,7 @@ const cn_asset* cn_document_asset_at(const cn_document* doc, size_t i) {
 /* ---- variables ---- */
 
 static cornu_status check_numeric(const cn_document* doc, const cn_variable* variable) {
-    if (variable->node->unsupported)
+    if (variable->node && variable->node->unsupported)
         return CN_FAIL(UNSUPPORTED, "%s: variable '%s': %s", doc->name, variable->path, variable->node->unsupported);
     if (variable->dtype == CORNU_STRING)
         return CN_FAIL(UNSUPPORTED, "%s: variable '%s' holds strings, which are no weights", doc->name, variable->path);
@@ -205,6 +217,7 @@ cornu_status cn_document_read(const cn_document* doc, const cn_variable* variabl
         memcpy(dst, variable->value, (size_t)variable->count * cornu_dtype_size(variable->dtype));
         return CORNU_OK;
     }
+    if (variable->origin) return variable->origin->read(doc, variable, dst);
     return cn_h5_read(doc->h5, variable->node, dst);
 }
 
@@ -242,6 +255,7 @@ cornu_status cn_document_set_variable(cn_document* doc, cn_variable* variable, c
     variable->version++;
     doc->variables_changed = true;
     elements = NULL;
+    cn_upgrade_follow(doc, variable);
 done:
     cn_free(elements);
     return st;

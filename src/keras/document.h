@@ -32,7 +32,8 @@ typedef struct cn_variable {
     uint64_t version; /* 0 as loaded; raised by every cn_document_set_variable */
     bool is_optimizer;
     const cn_layer* layer; /* that owns it, NULL if none does */
-    const cn_h5_node* node; /* where the file has it */
+    const cn_h5_node* node; /* where the file has it; NULL where origin says it */
+    const struct cn_origin* origin; /* of variables that are no data set of the document's own HDF5 file; private to keras/ */
     void* value;            /* new elements, host order; NULL while the file's count */
 } cn_variable;
 
@@ -55,7 +56,7 @@ cornu_status cn_document_save_memory(cn_document* doc, const cornu_save_options*
 
 /* Borrowed until close. */
 cornu_format cn_document_format(const cn_document* doc);
-const char* cn_document_format_name(const cn_document* doc); /* "keras", "keras-dir", "weights.h5" */
+const char* cn_document_format_name(const cn_document* doc); /* "keras", "keras-dir", "weights.h5", "h5", ... */
 const char* cn_document_name(const cn_document* doc);      /* the path, for messages */
 cn_json_doc* cn_document_config_doc(cn_document* doc);     /* NULL for a file of weights only */
 cn_json_doc* cn_document_metadata_doc(cn_document* doc);   /* NULL when there is none */

@@ -53,19 +53,16 @@ done:
 
 /* Says what an archive without a config is. */
 static cornu_status refuse_zip(const cn_document* doc) {
-    size_t count = cn_zip_count(doc->zip), arrays = 0;
+    size_t count = cn_zip_count(doc->zip);
 
     for (size_t i = 0; i < count; i++) {
         const char* name = cn_zip_entry_at(doc->zip, i)->name;
         size_t n = strlen(name), m = strlen("/" CN_MEMBER_CONFIG);
-        if (n > 4 && strcmp(name + n - 4, ".npy") == 0) arrays++;
         if (n > m && strcmp(name + n - m, "/" CN_MEMBER_CONFIG) == 0)
             return CN_FAIL(BAD_FILE,
                            "%s: the archive holds a folder with '%s' in it; zip what is in the folder, not the folder",
                            doc->name, name);
     }
-    if (count > 0 && arrays == count)
-        return CN_FAIL(BAD_FILE, "%s: these are numpy arrays (.npz), not a model", doc->name);
     return CN_FAIL(BAD_FILE, "%s: there is no member '" CN_MEMBER_CONFIG "' in the archive", doc->name);
 }
 
@@ -95,8 +92,11 @@ static cornu_status check_inflated(const cn_document* doc, uint64_t max_bytes) {
 static cornu_status open_zip(cn_document* doc, int dir_fd, const cornu_load_options* options) {
     size_t count;
 
-    (void)dir_fd;
     CN_TRY(cn_zip_open(doc->source, &doc->zip));
+    if (cn_npz_is_plain(doc->zip)) {
+        doc->format = &cn_format_npz;
+        return cn_format_npz.open(doc, dir_fd, options);
+    }
     CN_TRY(check_zip_names(doc));
     if (!cn_zip_find(doc->zip, CN_MEMBER_CONFIG)) return refuse_zip(doc);
     CN_TRY(check_inflated(doc, options->max_bytes));

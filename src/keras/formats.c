@@ -10,6 +10,11 @@ static const cn_format* const formats[] = {
     &cn_format_keras,
     &cn_format_keras_dir,
     &cn_format_weights,
+    &cn_format_h5,
+    &cn_format_h5_weights,
+    &cn_format_json,
+    &cn_format_sharded,
+    &cn_format_npz,
 };
 #define FORMAT_COUNT (sizeof formats / sizeof *formats)
 
@@ -37,8 +42,18 @@ static const struct {
     {"\x1f\x8b", 2, "this is gzip-compressed data; unpack it first"},
     {"<!DOCTYPE", 9, "this is an HTML page, not a model; the download went wrong"},
     {"<html", 5, "this is an HTML page, not a model; the download went wrong"},
-    {"{", 1, "this is JSON text; an architecture alone has no weights (give it as config_path beside a weights file)"},
 };
+
+/* Whether the text begins with '{', blanks aside. */
+static bool is_json(cn_document* doc) {
+    char begin[64];
+    uint64_t size = cn_source_size(doc->source), i = 0;
+
+    if (size > sizeof begin) size = sizeof begin;
+    if (cn_source_read(doc->source, 0, begin, size) != CORNU_OK) return false;
+    while (i < size && (begin[i] == ' ' || begin[i] == '\n' || begin[i] == '\r' || begin[i] == '\t')) i++;
+    return i < size && begin[i] == '{';
+}
 
 static cornu_status refuse_foreign(cn_document* doc) {
     char begin[64];
@@ -84,6 +99,7 @@ cornu_status cn_format_sniff(cn_document* doc, int dir_fd, const cn_format** out
         *out = &cn_format_weights;
         return CORNU_OK;
     }
+    if (is_json(doc)) return cn_json_sniff(doc, out);
     return refuse_foreign(doc);
 }
 

@@ -93,13 +93,21 @@ static cornu_status member_path(builder* cx, const cn_layer* model, cn_naming* n
     (*next)++;
     *out = cn_arena_format(arena, "%s%slayers/%s", model->path, *model->path ? "/" : "", name);
     if (!*out) return CN_NO_MEMORY(strlen(name));
-    if (!cx->doc->h5 || cn_weights_has(cx->doc, *out) || !cn_weights_has(cx->doc, tf_container)) return CORNU_OK;
+    if (cx->doc->index_count == 0 || cn_weights_has(cx->doc, *out) || !cn_weights_has(cx->doc, tf_container)) return CORNU_OK;
     tf_path = join(arena, tf_container, name);
     if (!tf_path) return CN_NO_MEMORY(strlen(name));
     if (!cn_weights_has(cx->doc, tf_path)) return CORNU_OK;
     if (cn_weights_has_data(cx->doc, tf_path) && counts_members_twice(cx, tf_container, base)) (*next)++;
     *out = tf_path;
     return CORNU_OK;
+}
+
+/* In legacy HDF5 a layer of the root has a group by its name; those inside nested models have none. */
+static const char* legacy_path(builder* cx, const cn_layer* model, const cn_json* object) {
+    const char* name = text_or(cn_json_get(cn_json_get(object, "config"), "name"), text_or(cn_json_get(object, "name"), ""));
+
+    if (model->parent) return cn_arena_format(&cx->state->arena, "%s#/%s", model->path, name);
+    return cn_arena_format(&cx->state->arena, "%s%s", cx->doc->legacy_prefix, name);
 }
 
 /* Whether a member takes a number, and has a group in the file; the path of others ends in '#': operations never do,
@@ -122,7 +130,8 @@ static cornu_status build_member(builder* cx, cn_layer_node* model, cn_naming* n
                        "class_name is allowed",
                        cx->doc->name, cn_layer_describe(layer), i, cn_json_type_name(object),
                        cn_json_is(object, CN_JSON_OBJECT) ? " without one" : "");
-    if (takes_number(layer, object)) CN_TRY(member_path(cx, layer, naming, class_name, &path));
+    if (cx->doc->legacy) path = legacy_path(cx, layer, object);
+    else if (takes_number(layer, object)) CN_TRY(member_path(cx, layer, naming, class_name, &path));
     else path = cn_arena_format(&cx->state->arena, "%s%slayers/%s#", layer->path, *layer->path ? "/" : "", class_name);
     if (!path) return CN_NO_MEMORY(strlen(class_name));
     CN_TRY(build_layer(cx, object, layer, path, &member));
@@ -295,7 +304,7 @@ static cornu_status sub_path(builder* cx, const cn_layer* parent, const char* at
             cn_arena_format(&cx->state->arena, "%s%s%.*s", parent->path, *parent->path ? "/" : "", (int)size, at);
         if (!path) return CN_NO_MEMORY(size);
         if (!first) first = path;
-        if (cx->doc->h5 && cn_weights_has(cx->doc, path)) *out = path;
+        if (cn_weights_has(cx->doc, path)) *out = path;
         at = bar ? bar + 1 : NULL;
     }
     if (!*out) *out = first;

@@ -61,6 +61,9 @@ struct cn_config_state {
     const cn_layer* root;
     const cn_layer** by_path; /* all layers that are no sub-layers, sorted by path */
     size_t by_path_count;
+    cn_document* upgraded; /* of this state, or NULL when it needs none; made under upgrade_lock */
+    bool upgrade_known;    /* whether upgraded says something */
+    pthread_mutex_t upgrade_lock;
     cn_config_state* older;
     uint64_t layer_total; /* layers built so far, against CN_LIMIT_LAYERS */
 };
@@ -76,6 +79,19 @@ typedef struct cn_weight_entry {
     const cn_h5_node* node;
     cn_variable* variable; /* NULL for a group */
 } cn_weight_entry;
+
+/* Where the elements of a variable come from that is no data set of doc->h5. */
+typedef struct cn_origin cn_origin;
+struct cn_origin {
+    cornu_status (*read)(const cn_document* doc, const cn_variable* variable, void* dst);
+    const cn_h5* h5;        /* a shard, for node */
+    const cn_h5_node* node; /* of h5, or NULL */
+    cn_source* source;      /* a .npy */
+    const cn_document* doc;   /* whose variables from are */
+    const cn_variable** from; /* from_count variables that this one was made from */
+    int from_count;
+    const struct cn_conversion* conversion; /* how from become this one's elements; NULL: they are them */
+};
 
 /* ---- formats ---- */
 
@@ -95,6 +111,11 @@ typedef struct cn_format {
 extern const cn_format cn_format_keras;     /* format_keras.c */
 extern const cn_format cn_format_keras_dir; /* format_keras.c */
 extern const cn_format cn_format_weights;   /* format_weights.c */
+extern const cn_format cn_format_h5;         /* format_h5.c */
+extern const cn_format cn_format_h5_weights; /* format_h5.c */
+extern const cn_format cn_format_json;       /* format_json.c */
+extern const cn_format cn_format_sharded;    /* format_json.c */
+extern const cn_format cn_format_npz;        /* format_npz.c */
 
 /* The row of a format, NULL if it has none. */
 const cn_format* cn_format_of(cornu_format id);
@@ -119,6 +140,19 @@ cornu_status cn_save_progress(cn_save_job* job, uint64_t size);
 
 /* ---- the document ---- */
 
+/* One file of sharded weights. */
+typedef struct cn_shard {
+    const char* name;
+    cn_source* source;
+    cn_h5* h5;
+} cn_shard;
+
+/* Why a layer could not be brought to Keras 3.15's form. */
+typedef struct cn_upgrade_note {
+    const char* layer;
+    const char* text;
+} cn_upgrade_note;
+
 struct cn_document {
     cn_arena arena;
     const char* name; /* the path, or "<memory>" */
@@ -139,6 +173,21 @@ struct cn_document {
     size_t variable_count;
     bool variables_changed;
     const char* writer_version; /* keras_version of the metadata, "" if none */
+    const char* backend;        /* that wrote a legacy file, "" if it does not say */
+
+    /* Legacy HDF5: the group with layer_names, and its path with '/' behind it; NULL otherwise. */
+    const cn_h5_node* legacy;
+    const char* legacy_prefix;
+    cn_json_doc* training; /* training_config */
+
+    cn_json_doc* shard_map; /* of sharded weights: the names of the shards lie in it */
+    cn_shard* shards;
+    size_t shard_count;
+
+    const cn_document* view_of; /* an upgraded document borrows the sources of this one; else NULL */
+    const char* notes;          /* of an upgraded document */
+    const cn_upgrade_note* note_list;
+    size_t note_count;
 
     cn_config_state* state;
 };
@@ -151,6 +200,10 @@ const cn_member* cn_document_member(const cn_document* doc, const char* name);
 
 /* weights.c: opens the HDF5 file in source (borrowed) and lists its variables. */
 cornu_status cn_weights_open(cn_document* doc, cn_source* source);
+/* The same for HDF5 of any content. */
+cornu_status cn_weights_list(cn_document* doc, cn_source* source);
+/* Makes the index from doc->variables, for a document without an HDF5 file of its own. */
+cornu_status cn_weights_index(cn_document* doc);
 /* Whether the tree is a weights file of Keras 3; else *why says what it is. */
 bool cn_weights_is_keras3(const cn_h5* h5, const char** why);
 const cn_weight_entry* cn_weights_find(const cn_document* doc, const char* path);
@@ -158,6 +211,8 @@ const cn_weight_entry* cn_weights_find(const cn_document* doc, const char* path)
 bool cn_weights_has(const cn_document* doc, const char* path);
 /* Whether it has a dataset at or below path. */
 bool cn_weights_has_data(const cn_document* doc, const char* path);
+/* Whether any variable lies in a group "vars". */
+bool cn_weights_has_vars(const cn_document* doc);
 /* doc->index[*begin .. *end - 1] are the objects below path. */
 void cn_weights_range(const cn_document* doc, const char* path, size_t* begin, size_t* end);
 /* Bytes that the rewriting of the weights will count as progress, 0 when the file's own bytes can be written. */
@@ -179,8 +234,31 @@ cornu_status cn_config_check_safe(const cn_document* doc, const cn_json* root);
 cornu_status cn_state_create(cn_document* doc, cn_source* config, cn_source* metadata, cn_config_state** out);
 /* Builds the state's layers and makes it the document's; takes it over, also when it fails: then nothing is changed. */
 cornu_status cn_state_adopt(cn_document* doc, cn_config_state* state);
+/* The same from the text of a config, named what in messages. */
+cornu_status cn_state_create_text(cn_document* doc, const char* text, uint64_t size, const char* what, cn_config_state** out);
 /* Frees a state, not those older than it. NULL is allowed. */
 void cn_state_destroy(cn_config_state* state);
+
+/* format_weights.c: writes the HDF5 file alone. */
+cornu_status cn_weights_save(cn_document* doc, cn_save_job* job);
+/* format_weights.c: the config that options->config_path names, in *out (NULL when it names none), to be closed. */
+cornu_status cn_config_open(const cornu_load_options* options, cn_source** out);
+
+/* format_h5.c: whether the tree is legacy HDF5; reads it, the config included. */
+bool cn_h5_is_legacy(const cn_h5* h5);
+cornu_status cn_h5_open_legacy(cn_document* doc, const cornu_load_options* options);
+/* The list of names (layer_names, weight_names) of a group, in arena, also where it is chunked into layer_names0, ...; none when there
+ * is no such attribute. CORNU_BAD_FILE: it is no list of strings. */
+cornu_status cn_h5_names(const cn_document* doc, const cn_h5_node* group, const char* key, cn_arena* arena, const char*** out,
+                         size_t* count);
+
+/* format_json.c: what a file that begins with '{' is. */
+cornu_status cn_json_sniff(cn_document* doc, const cn_format** out);
+/* format_npz.c: whether all members are .npy. */
+bool cn_npz_is_plain(const cn_zip* zip);
+
+/* upgrade.c: raises the version of what was made from a variable. */
+void cn_upgrade_follow(cn_document* doc, const cn_variable* variable);
 
 /* save.c: writes all of a source. */
 cornu_status cn_save_source(cn_save_job* job, cn_source* source,

@@ -46,7 +46,7 @@ static void read_options(const cornu_save_options* options, cn_save_job* job) {
 /* What progress counts up to: what is rewritten, and all that is copied. */
 static uint64_t total_bytes(const cn_document* doc, const cn_save_job* job, bool weights_only) {
     uint64_t rewritten = cn_weights_rewrite_bytes(doc, &job->options);
-    uint64_t sum = rewritten ? 2 * rewritten : cn_source_size(doc->weights_source);
+    uint64_t sum = rewritten ? 2 * rewritten : doc->weights_source ? cn_source_size(doc->weights_source) : 0;
 
     for (size_t i = 0; i < doc->member_count && !weights_only; i++) {
         if (doc->members[i].source != doc->weights_source) sum += cn_source_size(doc->members[i].source);

@@ -9,6 +9,7 @@ void cn_state_destroy(cn_config_state* state) {
     if (state->owns_config) cn_json_doc_destroy(state->config);
     if (state->owns_metadata) cn_json_doc_destroy(state->metadata);
     (void)pthread_mutex_destroy(&state->lock);
+    (void)pthread_mutex_destroy(&state->upgrade_lock);
     cn_arena_deinit(&state->arena);
     cn_free(state);
 }
@@ -19,6 +20,11 @@ static cornu_status new_state(cn_config_state** out) {
     *out = NULL;
     if (!state) return CN_NO_MEMORY(sizeof *state);
     if (pthread_mutex_init(&state->lock, NULL) != 0) {
+        cn_free(state);
+        return CN_NO_MEMORY(sizeof(pthread_mutex_t));
+    }
+    if (pthread_mutex_init(&state->upgrade_lock, NULL) != 0) {
+        (void)pthread_mutex_destroy(&state->lock);
         cn_free(state);
         return CN_NO_MEMORY(sizeof(pthread_mutex_t));
     }
@@ -55,6 +61,18 @@ static cornu_status check_root(const char* what, const cn_json* root) {
         return CN_FAIL(BAD_FILE, "%s: key 'class_name' of the root is of type %s; a string is allowed", what,
                        cn_json_type_name(class_name));
     return CORNU_OK;
+}
+
+cornu_status cn_state_create_text(cn_document* doc, const char* text, uint64_t size, const char* what, cn_config_state** out) {
+    cornu_status st = CORNU_OK;
+    cn_source* source = NULL;
+
+    *out = NULL;
+    CN_STEP(cn_source_open_memory(text, size, what, &source));
+    CN_STEP(cn_state_create(doc, source, NULL, out));
+done:
+    cn_source_close(source);
+    return st;
 }
 
 cornu_status cn_state_create(cn_document* doc, cn_source* config, cn_source* metadata, cn_config_state** out) {

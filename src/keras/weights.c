@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "keras/parts.h"
+#include "keras/build.h"
 
 #include "base/size.h"
 
@@ -33,11 +33,11 @@ bool cn_weights_is_keras3(const cn_h5* h5, const char** why) {
 
     *why = NULL;
     if (cn_h5_attribute_of(root, "model_config"))
-        *why = "this is a whole model in legacy HDF5 (.h5 with attribute model_config), which is not read yet";
+        *why = "this is a whole model in legacy HDF5 (.h5 with attribute model_config), no weights file of Keras 3";
     else if (cn_h5_attribute_of(root, "layer_names"))
-        *why = "these are legacy HDF5 weights (.h5 with attribute layer_names), which are not read yet";
+        *why = "these are legacy HDF5 weights (.h5 with attribute layer_names), no weights file of Keras 3";
     else if (model_weights && cn_h5_attribute_of(model_weights, "layer_names"))
-        *why = "this is legacy HDF5 with a group model_weights but no model_config, which is not read yet";
+        *why = "this is legacy HDF5 with a group model_weights, no weights file of Keras 3";
     else if (!has_vars_group(root)) *why = "this is HDF5, but not a weights file of Keras: no group 'vars' is in it";
     return *why == NULL;
 }
@@ -89,28 +89,43 @@ static int compare_entries(const void* a, const void* b) {
     return strcmp(((const cn_weight_entry*)a)->path, ((const cn_weight_entry*)b)->path);
 }
 
-cornu_status cn_weights_open(cn_document* doc, cn_source* source) {
+static cornu_status sort_index(cn_document* doc, const char* what) {
+    if (doc->index_count > 0) qsort(doc->index, doc->index_count, sizeof *doc->index, compare_entries);
+    for (size_t i = 1; i < doc->index_count; i++) {
+        if (compare_entries(&doc->index[i - 1], &doc->index[i]) == 0)
+            return CN_FAIL(BAD_FILE, "%s: two objects have the path '%s' (with '\\' taken as '/')", what,
+                           doc->index[i].path);
+    }
+    return CORNU_OK;
+}
+
+cornu_status cn_weights_list(cn_document* doc, cn_source* source) {
     size_t objects = 0, datasets = 0;
-    const char* why;
 
     doc->weights_source = source;
     CN_TRY(cn_h5_open(source, &doc->h5));
-    if (!cn_weights_is_keras3(doc->h5, &why)) {
-        bool legacy = strstr(why, "not read yet") != NULL;
-        return legacy ? CN_FAIL(UNSUPPORTED, "%s: %s", cn_source_name(source), why)
-                      : CN_FAIL(BAD_FILE, "%s: %s", cn_source_name(source), why);
-    }
     count_objects(cn_h5_root(doc->h5), &objects, &datasets);
     doc->index = cn_arena_array(&doc->arena, objects, sizeof *doc->index);
     doc->variables = cn_arena_array(&doc->arena, datasets + 1, sizeof *doc->variables);
     if (!doc->index || !doc->variables) return CN_NO_MEMORY(objects * sizeof *doc->index);
     CN_TRY(list_objects(doc, cn_h5_root(doc->h5)));
-    qsort(doc->index, doc->index_count, sizeof *doc->index, compare_entries);
-    for (size_t i = 1; i < doc->index_count; i++) {
-        if (compare_entries(&doc->index[i - 1], &doc->index[i]) == 0)
-            return CN_FAIL(BAD_FILE, "%s: two objects have the path '%s' (with '\\' taken as '/')",
-                           cn_source_name(source), doc->index[i].path);
-    }
+    return sort_index(doc, cn_source_name(source));
+}
+
+cornu_status cn_weights_index(cn_document* doc) {
+    doc->index = cn_arena_array(&doc->arena, doc->variable_count + 1, sizeof *doc->index);
+    if (!doc->index) return CN_NO_MEMORY(doc->variable_count * sizeof *doc->index);
+    for (size_t i = 0; i < doc->variable_count; i++)
+        doc->index[i] = (cn_weight_entry){doc->variables[i].path, NULL, &doc->variables[i]};
+    doc->index_count = doc->variable_count;
+    return sort_index(doc, doc->name);
+}
+
+cornu_status cn_weights_open(cn_document* doc, cn_source* source) {
+    const char* why;
+
+    CN_TRY(cn_weights_list(doc, source));
+    if (!cn_weights_is_keras3(doc->h5, &why)) return CN_FAIL(BAD_FILE, "%s: %s", cn_source_name(source), why);
     return CORNU_OK;
 }
 
@@ -153,6 +168,13 @@ bool cn_weights_has_data(const cn_document* doc, const char* path) {
     return false;
 }
 
+bool cn_weights_has_vars(const cn_document* doc) {
+    for (size_t i = 0; i < doc->variable_count; i++) {
+        if (strncmp(doc->variables[i].path, "vars/", 5) == 0 || strstr(doc->variables[i].path, "/vars/")) return true;
+    }
+    return false;
+}
+
 void cn_weights_range(const cn_document* doc, const char* path, size_t* begin, size_t* end) {
     *begin = *end = first_below(doc, path);
     while (is_below(doc, *end, path)) (*end)++;
@@ -185,7 +207,7 @@ static bool can_rewrite(const cn_h5_node* node) {
 static bool must_rewrite(const cn_document* doc, const cornu_save_options* options) {
     const cn_h5_node* root = cn_h5_root(doc->h5);
 
-    if (doc->variables_changed || can_rewrite(root)) return true;
+    if (!root || doc->variables_changed || can_rewrite(root)) return true;
     for (size_t i = 0; i < root->child_count; i++) {
         if (leaves_out(root->children[i], options)) return true;
     }
@@ -215,9 +237,10 @@ typedef struct rewrite {
     void* whole;                 /* its elements, where they cannot be read piece by piece */
 } rewrite;
 
-/* Whether the file's bytes are the elements as they are. */
-static bool is_plain(const cn_variable* variable) {
+bool cn_variable_is_plain(const cn_document* doc, const cn_variable* variable) {
     const cn_h5_node* node = variable->node;
+
+    if (variable->value || !node || !doc->weights_source) return false;
     return (node->storage == CN_H5_CONTIGUOUS || node->storage == CN_H5_COMPACT) && !node->array.big_endian &&
            node->array.dtype != CORNU_BOOL && node->array.element_bytes == cornu_dtype_size(node->array.dtype);
 }
@@ -229,13 +252,13 @@ static cornu_status fill_elements(void* user, uint64_t offset, void* dst, uint64
 
     if (variable->value) {
         memcpy(dst, (const char*)variable->value + offset, (size_t)size);
-    } else if (is_plain(variable)) {
+    } else if (cn_variable_is_plain(cx->doc, variable)) {
         CN_TRY(cn_source_read(cx->doc->weights_source, variable->node->offset + offset, dst, size));
     } else {
         if (!cx->whole) {
             cx->whole = cn_alloc((size_t)all);
             if (!cx->whole) return CN_NO_MEMORY(all);
-            CN_TRY(cn_h5_read(cx->doc->h5, variable->node, cx->whole));
+            CN_TRY(cn_document_read(cx->doc, variable, cx->whole));
         }
         memcpy(dst, (const char*)cx->whole + offset, (size_t)size);
     }
@@ -284,8 +307,26 @@ static cornu_status write_object(rewrite* cx, const cn_h5_node* node) {
     return CORNU_OK;
 }
 
+/* The weights of a document that has no HDF5 file: its variables by their paths. */
+static cornu_status write_variables(rewrite* cx) {
+    cornu_status st = CORNU_OK;
+
+    for (size_t i = 0; i < cx->doc->variable_count; i++) {
+        const cn_variable* variable = cx->variable = &cx->doc->variables[i];
+        if (variable->is_optimizer && !cx->job->options.include_optimizer) continue;
+        CN_STEP(cn_h5_writer_dataset(cx->writer, variable->path, variable->dtype, variable->ndim, variable->dims,
+                                     fill_elements, cx));
+        cn_free(cx->whole);
+        cx->whole = NULL;
+    }
+done:
+    cn_free(cx->whole);
+    cx->whole = NULL;
+    return st;
+}
+
 /* A path beside the target that no file has: the writer fails where one appears meanwhile. */
-static char* temporary_beside(const char* path) {
+char* cn_temporary_beside(const char* path) {
     const char* slash;
     size_t n = strlen(path);
     cn_buf text = {0};
@@ -328,12 +369,12 @@ cornu_status cn_weights_build(cn_document* doc, cn_save_job* job, cn_source** ou
     *owned = NULL;
     if (!must_rewrite(doc, &job->options)) return CORNU_OK;
     if (job->path && data_bytes(doc, &job->options) > BUILD_IN_MEMORY) {
-        temporary = temporary_beside(job->path);
+        temporary = cn_temporary_beside(job->path);
         if (!temporary) return CN_NO_MEMORY(strlen(job->path));
     }
     CN_STEP(cn_h5_writer_open(temporary, &cx.writer));
     made = true;
-    CN_STEP(write_object(&cx, cn_h5_root(doc->h5)));
+    CN_STEP(doc->h5 ? write_object(&cx, cn_h5_root(doc->h5)) : write_variables(&cx));
     CN_STEP(finish_rewrite(&cx, temporary, owned));
     *out = *owned;
 done:

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "keras/trained.h"
 
 #include "lower/lower.h"
 
@@ -33,20 +34,6 @@ static int64_t variable_number(const char* path) {
     return *end || end == (slash ? slash + 1 : path) ? -1 : n;
 }
 
-/* Whether variable number n of a class is state that no training step changes through a gradient. */
-static bool is_state(const char* class_name, const cn_json* config, int64_t n) {
-    if (strcmp(class_name, "BatchNormalization") == 0 || strcmp(class_name, "BatchNormalizationV1") == 0 ||
-        strcmp(class_name, "SyncBatchNormalization") == 0) {
-        const cn_json* center = cn_json_get(config, "center");
-        const cn_json* scale = cn_json_get(config, "scale");
-        int64_t weights = (center && !cn_json_bool(center) ? 0 : 1) + (scale && !cn_json_bool(scale) ? 0 : 1);
-        return n >= weights;
-    }
-    if (strcmp(class_name, "SpectralNormalization") == 0) return n == 1;
-    return strcmp(class_name, "Normalization") == 0 || strcmp(class_name, "StringLookup") == 0 ||
-           strcmp(class_name, "IntegerLookup") == 0 || strcmp(class_name, "TextVectorization") == 0;
-}
-
 bool cn_variable_is_trainable(const cn_variable* variable) {
     const cn_layer* layer = variable->layer;
     int64_t n = variable_number(variable->path);
@@ -57,12 +44,12 @@ bool cn_variable_is_trainable(const cn_variable* variable) {
     if (variable->is_optimizer || !layer) return false;
     if (!layer_is_trainable(layer)) return false;
     own = strlen(layer->path) + (*layer->path ? 1 : 0);
-    if (strncmp(variable->path + own, "vars/", 5) == 0) return !is_state(layer->class_name, layer->config, n);
+    if (strncmp(variable->path + own, "vars/", 5) == 0) return !cn_is_state_variable(layer->class_name, layer->config, n);
     inner = cn_json_get(layer->config, "layer"); /* of wrappers */
     if (!inner) return true;
     inner_class = cn_json_string(cn_json_get(inner, "class_name"), NULL);
     return flag_of(cn_json_get(inner, "config")) &&
-           !is_state(inner_class ? inner_class : "", cn_json_get(inner, "config"), n);
+           !cn_is_state_variable(inner_class ? inner_class : "", cn_json_get(inner, "config"), n);
 }
 
 /* ---- rows ---- */

@@ -26,6 +26,7 @@ struct cornu_model {
     cn_arena strings;       /* names and shapes given out by cornu_model_layer_info; under the lock */
     void* layer_rows;       /* cached rows of cornu_model_layer_info, NULL until asked for */
     int64_t layer_row_count;
+    struct cn_compile* compile; /* cached compile state, NULL until asked for; in `strings` */
 };
 
 /* Takes the document over, also when it fails. */

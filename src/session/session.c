@@ -1,6 +1,7 @@
 /* Sessions. A run takes the model's lock shared; when variables have changed, the first run after takes it alone and makes
  * the store's entries anew, so that no run sees half of a change. */
 #include "session/session.h"
+#include "keras/upgrade.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -57,7 +58,7 @@ static cornu_status probe(cornu_session* s, int64_t batch, int64_t inner, cn_pro
             type->dims[k] = dim >= 0 ? dim : k == 0 ? batch : inner;
         }
     }
-    return cn_lower_model(s->model->document, &s->lowering, s->types, s->input_count, program);
+    return cn_lower_model(s->doc, &s->lowering, s->types, s->input_count, program);
 }
 
 static bool inner_unknown(const cornu_session* s, bool* rank_unknown) {
@@ -160,6 +161,7 @@ static cornu_status refuse_unknown(const cn_document* doc) {
     cornu_status st;
 
     cn_lower_unknown(doc, &text);
+    if (*cn_document_upgrade_notes(doc)) cn_buf_format(&text, "%s%s", text.size ? "; " : "", cn_document_upgrade_notes(doc));
     st = cn_buf_check(&text);
     if (st == CORNU_OK && text.size > 0) {
         st = CN_FAIL(UNSUPPORTED, "%s: cannot run here: not known here: %s", cn_document_name(doc), text.data);
@@ -185,9 +187,10 @@ cornu_status cn_session_create(cornu_model* model, const cornu_session_options* 
     s->device_index = device.index;
     device.precision = options->precision;
     device.threads = options->threads;
-    s->lowering.root = cn_document_root(model->document);
-    CN_STEP(cn_lower_ports(model->document, NULL, &s->arena, &s->inputs, &s->input_count));
-    CN_STEP(refuse_unknown(model->document));
+    CN_STEP(cn_document_upgraded(model->document, &s->doc));
+    s->lowering.root = cn_document_root(s->doc);
+    CN_STEP(cn_lower_ports(s->doc, NULL, &s->arena, &s->inputs, &s->input_count));
+    CN_STEP(refuse_unknown(s->doc));
     CN_STEP(check_names(s));
     s->types = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->types);
     s->pointers = cn_arena_array(&s->arena, (size_t)s->input_count + 1, sizeof *s->pointers);
@@ -258,7 +261,7 @@ cornu_status cn_session_compile(cornu_session* s, const cn_type* inputs, cn_comp
     if (c) {
         *at = c->next;
     } else {
-        CN_TRY(cn_compile(s->model->document, s->model->store, &s->lowering, s->backend, s->device, inputs, s->input_count, &c));
+        CN_TRY(cn_compile(s->doc, s->model->store, &s->lowering, s->backend, s->device, inputs, s->input_count, &c));
     }
     c->next = s->shapes;
     s->shapes = c;

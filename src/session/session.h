@@ -21,6 +21,7 @@ typedef struct cn_session_state {
 
 struct cornu_session {
     cornu_model* model;
+    cn_document* doc; /* the model's, in the form that is lowered */
     cn_arena arena;
     const cn_backend* backend;
     cn_device* device;

@@ -1,0 +1,153 @@
+/* Normalizations; y may equal x.
+ *
+ *     warp a line      up to 1024 elements, several lines a block
+ *     block a line     longer ones
+ *     thread a line    neighbours in memory belong to different lines and there are many of them, or lines are short
+ *
+ * In the first two, lines of up to 40 KiB are held in shared memory, so that x is read once; longer ones are read three times.
+ *
+ * Statistics in float (float64: double), in two passes: the second one takes differences to the mean of the first, whose own mean corrects
+ * it. So a mean far from zero costs no digits. */
+#include "kernels/norm.h"
+
+#include <math.h>
+
+#include "kernels/block.h"
+#include "kernels/element.h"
+
+#define THREADS 256
+#define CACHE_BYTES 40960
+#define SHORT_LINE 8
+#define MANY_LINES 2048
+
+namespace {
+
+CN_DEVICE float sqrt_of(float x) { return sqrtf(x); }
+CN_DEVICE double sqrt_of(double x) { return sqrt(x); }
+
+/* ---- batch ---- */
+
+template <typename T>
+CN_KERNEL(THREADS) batch_norm(cn_batch_norm_args a) {
+    for (CN_ITEMS(i, a.count)) {
+        const int64_t row = cn_quotient(i, a.inner), c = row - cn_quotient(row, a.channels) * a.channels.value;
+        T y = (cn_load<T>(a.dtype, a.x, i) - cn_load<T>(a.dtype, a.mean, c)) / sqrt_of(cn_load<T>(a.dtype, a.variance, c) + static_cast<T>(a.epsilon));
+        if (a.gamma) y *= cn_load<T>(a.dtype, a.gamma, c);
+        if (a.beta) y += cn_load<T>(a.dtype, a.beta, c);
+        cn_store<T>(a.dtype, a.y, i, y);
+    }
+}
+
+/* ---- over lines ---- */
+
+/* x - mean - correction, where the mean is no further off than a rounding of x. */
+template <typename T>
+struct statistics {
+    T mean, correction, scale;
+
+    /* From the sums of x - mean and of its square. */
+    CN_DEVICE void finish(const cn_line_norm_args& a, T sum, T squares) {
+        const T count = static_cast<T>(a.lines.over);
+        T variance;
+        correction = a.about_zero ? 0 : sum / count;
+        variance = squares / count - correction * correction;
+        scale = 1 / sqrt_of((variance < 0 ? 0 : variance) + static_cast<T>(a.epsilon));
+        if (a.no_center) mean = correction = 0;
+    }
+};
+
+template <typename T>
+CN_DEVICE void put(const cn_line_norm_args& a, const statistics<T>& s, int64_t k, int64_t o, int64_t at, T x) {
+    T y = (x - s.mean - s.correction) * s.scale;
+    if (a.gamma || a.beta) {
+        int64_t c = o;
+        if (a.grouped) {
+            c = (k - cn_quotient(k, a.groups) * a.groups.value) * a.per_group.value + o - cn_quotient(o, a.per_group) * a.per_group.value;
+        }
+        if (a.gamma) y *= cn_load<T>(a.dtype, a.gamma, c);
+        if (a.beta) y += cn_load<T>(a.dtype, a.beta, c);
+    }
+    cn_store<T>(a.dtype, a.y, at, y);
+}
+
+/* Block (threads of a line, lines). Each thread reads what it cached itself, so the cache needs no barrier. */
+template <typename T>
+CN_KERNEL(THREADS) norm_wide(cn_line_norm_args a, bool cached) {
+    CN_SHARED(T, warps, [THREADS / CN_WARP]);
+    CN_DYN_SHARED(T, all);
+    T* cache = cached ? all + threadIdx.y * static_cast<size_t>(a.lines.over) : all;
+    const int64_t step = blockDim.x;
+
+    for (int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.y; first < a.lines.kept; first += static_cast<int64_t>(gridDim.x) * blockDim.y) {
+        const int64_t k = first + threadIdx.y, over = k < a.lines.kept ? a.lines.over : 0;
+        const int64_t start = over ? cn_line_start(a.lines, k) : 0;
+        statistics<T> s;
+        cn_long_sum<T> sum, off, squares;
+
+        for (int64_t o = threadIdx.x; o < over; o += step) {
+            const T x = cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o));
+            if (cached) cache[o] = x;
+            sum.add(x);
+        }
+        s.mean = a.about_zero ? 0 : cn_block_fold(sum.value(), warps, cn_add<T>()) / static_cast<T>(a.lines.over);
+        for (int64_t o = threadIdx.x; o < over; o += step) {
+            const T d = (cached ? cache[o] : cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o))) - s.mean;
+            off.add(d);
+            squares.add(d * d);
+        }
+        const T total = cn_block_fold(off.value(), warps, cn_add<T>());
+        s.finish(a, total, cn_block_fold(squares.value(), warps, cn_add<T>()));
+        for (int64_t o = threadIdx.x; o < over; o += step) {
+            const int64_t at = start + cn_line_offset(a.lines, o);
+            put(a, s, k, o, at, cached ? cache[o] : cn_load<T>(a.dtype, a.x, at));
+        }
+    }
+}
+
+template <typename T>
+CN_KERNEL(128) norm_thread_per_line(cn_line_norm_args a) {
+    for (CN_ITEMS(k, a.lines.kept)) {
+        const int64_t start = cn_line_start(a.lines, k);
+        statistics<T> s;
+        cn_long_sum<T> sum, off, squares;
+
+        for (int64_t o = 0; !a.about_zero && o < a.lines.over; o++) sum.add(cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o)));
+        s.mean = sum.value() / static_cast<T>(a.lines.over);
+        for (int64_t o = 0; o < a.lines.over; o++) {
+            const T d = cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o)) - s.mean;
+            off.add(d);
+            squares.add(d * d);
+        }
+        s.finish(a, off.value(), squares.value());
+        for (int64_t o = 0; o < a.lines.over; o++) {
+            const int64_t at = start + cn_line_offset(a.lines, o);
+            put(a, s, k, o, at, cn_load<T>(a.dtype, a.x, at));
+        }
+    }
+}
+
+template <typename T>
+cudaError_t launch(const cn_queue* q, const cn_line_norm_args* a) {
+    const int64_t kept = a->lines.kept, over = a->lines.over;
+
+    if (over <= SHORT_LINE || (!cn_lines_are_rows(&a->lines) && kept >= MANY_LINES)) {
+        const int threads = kept < 4096 ? CN_WARP : 128;
+        return cn_launch(q, norm_thread_per_line<T>, cn_blocks(kept, threads), dim3(static_cast<unsigned>(threads)), 0, *a);
+    }
+    const unsigned threads = over <= 1024 ? CN_WARP : THREADS;
+    const size_t bytes = static_cast<size_t>(over) * sizeof(T);
+    const bool cached = bytes <= CACHE_BYTES;
+    unsigned lines = THREADS / threads;
+    while (lines > 1 && (static_cast<int64_t>(lines) > kept || lines * bytes > CACHE_BYTES)) lines--;
+    return cn_launch(q, norm_wide<T>, cn_blocks(kept, static_cast<int>(lines)), dim3(threads, lines), cached ? lines * bytes : 0, *a, cached);
+}
+
+}  // namespace
+
+extern "C" cudaError_t cn_k_line_norm(const cn_queue* q, const cn_line_norm_args* a) { return a->dtype == CORNU_FLOAT64 ? launch<double>(q, a) : launch<float>(q, a); }
+
+extern "C" cudaError_t cn_k_batch_norm(const cn_queue* q, const cn_batch_norm_args* a) {
+    const int threads = a->count < 4096 ? 64 : THREADS;
+    const dim3 grid = cn_blocks(a->count, threads), block(static_cast<unsigned>(threads));
+    return a->dtype == CORNU_FLOAT64 ? cn_launch(q, batch_norm<double>, grid, block, 0, *a) : cn_launch(q, batch_norm<float>, grid, block, 0, *a);
+}

@@ -1,0 +1,116 @@
+/* Softmax, y = exp(x - max x) / sum exp(x - max x) over the elements of a line; y may equal x.
+ *
+ *     warp a line      up to 1024 elements, several lines a block
+ *     block a line     longer ones
+ *     thread a line    neighbours in memory belong to different lines and there are many of them, or lines are short
+ *
+ * In the first two, lines of up to 40 KiB are held in shared memory, so that x is read once; longer ones are read three times.
+ *
+ * float16, bfloat16 and float32 in float, float64 in double. A NaN, an infinity above or nothing but -infinity makes the whole line NaN. */
+#include "kernels/softmax.h"
+
+#include <math.h>
+
+#include "kernels/block.h"
+#include "kernels/element.h"
+
+#define THREADS 256
+#define CACHE_BYTES 40960
+#define SHORT_LINE 8
+#define MANY_LINES 2048
+
+namespace {
+
+CN_DEVICE float exp_of(float x) { return expf(x); }
+CN_DEVICE double exp_of(double x) { return exp(x); }
+CN_DEVICE float log_of(float x) { return logf(x); }
+CN_DEVICE double log_of(double x) { return log(x); }
+
+template <typename T>
+CN_DEVICE T minus_infinity() {
+    return static_cast<T>(-INFINITY);
+}
+
+/* The larger number; a NaN is passed over: the sum finds it. */
+template <typename T>
+struct top_of {
+    CN_DEVICE T operator()(T a, T x) const { return x > a ? x : a; }
+};
+
+/* What each element of a line is turned into, once its sum is known. */
+template <typename T>
+struct result {
+    T top, sum, log_sum;
+    bool log;
+
+    CN_DEVICE result(T largest, T total, bool logarithm) : top(largest), sum(total), log_sum(logarithm ? log_of(total) : 0), log(logarithm) {}
+    CN_DEVICE T of(T x) const { return log ? x - top - log_sum : exp_of(x - top) / sum; }
+};
+
+/* Block (threads of a line, lines). Each thread reads what it cached itself, so the cache needs no barrier. */
+template <typename T>
+CN_KERNEL(THREADS) softmax_wide(cn_softmax_args a, bool cached) {
+    CN_SHARED(T, warps, [THREADS / CN_WARP]);
+    CN_DYN_SHARED(T, all);
+    T* cache = cached ? all + threadIdx.y * static_cast<size_t>(a.lines.over) : all;
+    const int64_t step = blockDim.x;
+
+    for (int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.y; first < a.lines.kept; first += static_cast<int64_t>(gridDim.x) * blockDim.y) {
+        const int64_t k = first + threadIdx.y, over = k < a.lines.kept ? a.lines.over : 0;
+        const int64_t start = over ? cn_line_start(a.lines, k) : 0;
+        T top = minus_infinity<T>();
+        cn_long_sum<T> sum;
+
+        for (int64_t o = threadIdx.x; o < over; o += step) {
+            const T x = cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o));
+            if (cached) cache[o] = x;
+            top = top_of<T>()(top, x);
+        }
+        top = cn_block_fold(top, warps, top_of<T>());
+        for (int64_t o = threadIdx.x; o < over; o += step) {
+            sum.add(exp_of((cached ? cache[o] : cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o))) - top));
+        }
+        const result<T> r(top, cn_block_fold(sum.value(), warps, cn_add<T>()), a.log);
+        for (int64_t o = threadIdx.x; o < over; o += step) {
+            const int64_t at = start + cn_line_offset(a.lines, o);
+            cn_store<T>(a.dtype, a.y, at, r.of(cached ? cache[o] : cn_load<T>(a.dtype, a.x, at)));
+        }
+    }
+}
+
+template <typename T>
+CN_KERNEL(128) softmax_thread_per_line(cn_softmax_args a) {
+    for (CN_ITEMS(k, a.lines.kept)) {
+        const int64_t start = cn_line_start(a.lines, k);
+        T top = minus_infinity<T>();
+        cn_long_sum<T> sum;
+
+        for (int64_t o = 0; o < a.lines.over; o++) top = top_of<T>()(top, cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o)));
+        for (int64_t o = 0; o < a.lines.over; o++) sum.add(exp_of(cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o)) - top));
+        const result<T> r(top, sum.value(), a.log);
+        for (int64_t o = 0; o < a.lines.over; o++) {
+            const int64_t at = start + cn_line_offset(a.lines, o);
+            cn_store<T>(a.dtype, a.y, at, r.of(cn_load<T>(a.dtype, a.x, at)));
+        }
+    }
+}
+
+template <typename T>
+cudaError_t launch(const cn_queue* q, const cn_softmax_args* a) {
+    const int64_t kept = a->lines.kept, over = a->lines.over;
+
+    if (over <= SHORT_LINE || (!cn_lines_are_rows(&a->lines) && kept >= MANY_LINES)) {
+        const int threads = kept < 4096 ? CN_WARP : 128;
+        return cn_launch(q, softmax_thread_per_line<T>, cn_blocks(kept, threads), dim3(static_cast<unsigned>(threads)), 0, *a);
+    }
+    const unsigned threads = over <= 1024 ? CN_WARP : THREADS;
+    const size_t bytes = static_cast<size_t>(over) * sizeof(T);
+    const bool cached = bytes <= CACHE_BYTES;
+    unsigned lines = THREADS / threads;
+    while (lines > 1 && (static_cast<int64_t>(lines) > kept || lines * bytes > CACHE_BYTES)) lines--;
+    return cn_launch(q, softmax_wide<T>, cn_blocks(kept, static_cast<int>(lines)), dim3(threads, lines), cached ? lines * bytes : 0, *a, cached);
+}
+
+}  // namespace
+
+extern "C" cudaError_t cn_k_softmax(const cn_queue* q, const cn_softmax_args* a) { return a->dtype == CORNU_FLOAT64 ? launch<double>(q, a) : launch<float>(q, a); }

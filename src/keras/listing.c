@@ -1,0 +1,328 @@
+/* Which variables Keras's classes have, and in which order they make their sub-layers. A row that is wrong would put weights into wrong places,
+ * so whatever does not fit its row is refused. */
+#include "keras/listing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "keras/naming.h"
+#include "keras/parts.h"
+
+/* Own variables in the order of "<path>/vars". '?' and a key of the config: only when it is true (null and absent count as the class's
+ * default, which is true but for those written "?-"); a '!' in front: never trained. */
+static const struct {
+    const char* class_name;
+    const char* variables;
+} known[] = {
+    {"Dense", "kernel bias?use_bias"},
+    {"EinsumDense", "kernel bias?bias_axes"},
+    {"Embedding", "embeddings"},
+    {"Conv1D", "kernel bias?use_bias"},
+    {"Conv2D", "kernel bias?use_bias"},
+    {"Conv3D", "kernel bias?use_bias"},
+    {"Conv1DTranspose", "kernel bias?use_bias"},
+    {"Conv2DTranspose", "kernel bias?use_bias"},
+    {"Conv3DTranspose", "kernel bias?use_bias"},
+    {"DepthwiseConv1D", "kernel bias?use_bias"},
+    {"DepthwiseConv2D", "kernel bias?use_bias"},
+    {"SeparableConv1D", "depthwise_kernel pointwise_kernel bias?use_bias"},
+    {"SeparableConv2D", "depthwise_kernel pointwise_kernel bias?use_bias"},
+    {"SimpleRNNCell", "kernel recurrent_kernel bias?use_bias"},
+    {"GRUCell", "kernel recurrent_kernel bias?use_bias"},
+    {"LSTMCell", "kernel recurrent_kernel bias?use_bias"},
+    {"ConvLSTMCell", "kernel recurrent_kernel bias?use_bias"},
+    {"BatchNormalization",
+     "gamma?scale beta?center !moving_mean !moving_variance !moving_stddev?-renorm !renorm_mean?-renorm !renorm_stddev?-renorm"},
+    {"LayerNormalization", "gamma?scale beta?center"},
+    {"GroupNormalization", "gamma?scale beta?center"},
+    {"RMSNormalization", "scale"},
+    {"SpectralNormalization", "kernel !vector_u"},
+    {"Normalization", "!mean !variance !count"},
+    {"PReLU", "alpha"},
+    {"Attention", "scale?-use_scale concat_score_weight?-score_mode"},
+    {"AdditiveAttention", "scale?use_scale"},
+};
+
+/* Sub-layers in the order in which a class makes them: attribute as cn_layer_sub takes it; key of the config with the object, NULL where there is
+ * none, and then class and name. Rows of a class lie together. */
+typedef struct sub_row {
+    const char* class_name;
+    const char* attributes;
+    const char* key;
+    const char* sub_class;
+    const char* sub_name;
+} sub_row;
+
+static const sub_row subs[] = {
+    {"MultiHeadAttention", "query_dense|_query_dense", NULL, "EinsumDense", "query"},
+    {"MultiHeadAttention", "key_dense|_key_dense", NULL, "EinsumDense", "key"},
+    {"MultiHeadAttention", "gate_dense|_gate_dense", NULL, "EinsumDense", "gate"},
+    {"MultiHeadAttention", "value_dense|_value_dense", NULL, "EinsumDense", "value"},
+    {"MultiHeadAttention", "output_dense|_output_dense", NULL, "EinsumDense", "attention_output"},
+    {"GroupQueryAttention", "_query_dense", NULL, "EinsumDense", "query"},
+    {"GroupQueryAttention", "_key_dense", NULL, "EinsumDense", "key"},
+    {"GroupQueryAttention", "_value_dense", NULL, "EinsumDense", "value"},
+    {"GroupQueryAttention", "_gate_dense", NULL, "EinsumDense", "gate"},
+    {"GroupQueryAttention", "_output_dense", NULL, "EinsumDense", "attention_output"},
+    {"Bidirectional", "forward_layer", "layer", NULL, NULL},
+    {"Bidirectional", "backward_layer", "backward_layer|layer", NULL, NULL},
+    {"TimeDistributed", "layer", "layer", NULL, NULL},
+    {"SpectralNormalization", "layer", "layer", NULL, NULL},
+    {"RNN", "cell", "cell", NULL, NULL},
+    {"LSTM", "cell", NULL, "LSTMCell", "lstm_cell"},
+    {"GRU", "cell", NULL, "GRUCell", "gru_cell"},
+    {"SimpleRNN", "cell", NULL, "SimpleRNNCell", "simple_rnn_cell"},
+    {"ConvLSTM1D", "cell", NULL, "ConvLSTMCell", "conv_lstm_cell"},
+    {"ConvLSTM2D", "cell", NULL, "ConvLSTMCell", "conv_lstm_cell"},
+    {"ConvLSTM3D", "cell", NULL, "ConvLSTMCell", "conv_lstm_cell"},
+};
+
+enum { MAX_OWN = 16, MAX_DEPTH = 64 };
+
+typedef struct lister {
+    const cn_document* doc;
+    cn_arena* arena;
+    cn_listed* list;
+    size_t count, capacity;
+    const cn_layer* unsure; /* a layer of a class that is not known, that has variables */
+    int groups;             /* "vars" groups with variables met so far */
+} lister;
+
+static cornu_status list_layer(lister* cx, const cn_layer* layer, const char* name, bool frozen, int skip, int depth);
+
+static bool is_keras(const cn_layer* layer) { return !*layer->module || strncmp(layer->module, "keras", 5) == 0; }
+
+static bool is_frozen(const cn_layer* layer, bool inherited) {
+    const cn_json* flag = cn_json_get(layer->config, "trainable");
+
+    if (layer->kind == CN_LAYER_SEQUENTIAL) return false; /* Keras ignores its flag; its members have their own */
+    return cn_json_is(flag, CN_JSON_BOOL) ? !cn_json_bool(flag) : !layer->config && inherited;
+}
+
+static cornu_status add(lister* cx, const cn_variable* variable, const char* layer_name, const char* name, size_t name_size, bool trainable) {
+    const char* text = cn_arena_format(cx->arena, "%s/%.*s", layer_name, (int)name_size, name);
+
+    if (!text) return CN_NO_MEMORY(name_size);
+    if (cx->count == cx->capacity)
+        return CN_FAIL(BAD_FILE, "%s: variable '%s' belongs to more than one layer", cx->doc->name, variable->path);
+    cx->list[cx->count++] = (cn_listed){variable, text, trainable};
+    return CORNU_OK;
+}
+
+/* ---- own variables ---- */
+
+static const char* row_of(const cn_layer* layer) {
+    for (size_t i = 0; is_keras(layer) && i < sizeof known / sizeof *known; i++) {
+        if (strcmp(known[i].class_name, layer->class_name) == 0) return known[i].variables;
+    }
+    return NULL;
+}
+
+/* Whether the layer has the variable behind '?'. A sub-layer without a config of its own tells nothing. */
+static bool condition_holds(const cn_layer* layer, const char* key, size_t size) {
+    bool fallback = *key != '-';
+    char text[32];
+    const cn_json* value;
+
+    if (!fallback) key++, size--;
+    (void)snprintf(text, sizeof text, "%.*s", (int)size, key);
+    value = cn_json_get(layer->config, text);
+    if (strcmp(text, "bias_axes") == 0) return !layer->config || cn_json_is(value, CN_JSON_STRING);
+    if (strcmp(text, "score_mode") == 0) return cn_json_equals(value, "concat");
+    return cn_json_is(value, CN_JSON_BOOL) ? cn_json_bool(value) : fallback;
+}
+
+typedef struct own_name {
+    const char* text;
+    size_t size;
+    bool state; /* never trained */
+} own_name;
+
+static int expected_names(const cn_layer* layer, const char* row, own_name* names) {
+    int n = 0;
+
+    while (*row && n < MAX_OWN) {
+        size_t size = strcspn(row, " ");
+        const char* mark = memchr(row, '?', size);
+        own_name name = {row, mark ? (size_t)(mark - row) : size, *row == '!'};
+
+        if (name.state) name.text++, name.size--;
+        if (!mark || condition_holds(layer, mark + 1, size - (size_t)(mark + 1 - row))) names[n++] = name;
+        row += size + (row[size] == ' ');
+    }
+    return n;
+}
+
+static cornu_status list_known(lister* cx, const cn_layer* layer, const char* row, const char* name, bool frozen, int skip) {
+    own_name names[MAX_OWN];
+    int expected = expected_names(layer, row, names), count = cn_layer_variable_count(cx->doc, layer);
+
+    if (!layer->config && count > 0 && count < expected) expected = count; /* without its bias */
+    if (count != expected)
+        return CN_FAIL(UNSUPPORTED, "%s: %s has %d variables where its class has %d; legacy HDF5 cannot hold it", cx->doc->name,
+                       cn_layer_describe(layer), count, expected);
+    if (count > 0) cx->groups++;
+    for (int i = skip; i < count; i++) {
+        const cn_variable* variable = cn_layer_variable(cx->doc, layer, i);
+        if (!variable) return CN_FAIL(BAD_FILE, "%s: %s lacks variable %d", cx->doc->name, cn_layer_describe(layer), i);
+        CN_TRY(add(cx, variable, name, names[i].text, names[i].size, !frozen && !names[i].state));
+    }
+    return CORNU_OK;
+}
+
+/* A class that is not known here: its own variables by number, then whatever is below it. */
+static cornu_status list_unknown(lister* cx, const cn_layer* layer, const char* name, bool frozen) {
+    int count = cn_layer_variable_count(cx->doc, layer);
+    size_t begin, end, prefix = strlen(layer->path);
+
+    if (count > 0) cx->groups++, cx->unsure = layer;
+    for (int i = 0; i < count; i++) {
+        const cn_variable* variable = cn_layer_variable(cx->doc, layer, i);
+        char number[16];
+        if (!variable)
+            return CN_FAIL(UNSUPPORTED, "%s: %s has a variable that is not numbered; legacy HDF5 cannot hold it", cx->doc->name,
+                           cn_layer_describe(layer));
+        (void)snprintf(number, sizeof number, "%d", i);
+        CN_TRY(add(cx, variable, name, number, strlen(number), !frozen));
+    }
+    cn_weights_range(cx->doc, layer->path, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const char* below = cx->doc->index[i].path + prefix + (prefix > 0);
+        if (!cx->doc->index[i].variable || (strncmp(below, "vars/", 5) == 0 && !strchr(below + 5, '/'))) continue;
+        cx->groups += 2; /* in which order the class lists its sub-layers is not known */
+        cx->unsure = layer;
+        CN_TRY(add(cx, cx->doc->index[i].variable, name, below, strlen(below), !frozen));
+    }
+    return CORNU_OK;
+}
+
+/* ---- sub-layers ---- */
+
+static cornu_status list_cells(lister* cx, const cn_layer* layer, const char* name, bool frozen, int depth) {
+    const cn_json* cells = cn_json_get(layer->config, "cells");
+    cn_naming naming;
+
+    CN_TRY(cn_naming_init(&naming, cx->arena, cn_json_size(cells)));
+    for (size_t i = 0; i < cn_json_size(cells); i++) {
+        const char* class_name = cn_json_string(cn_json_get(cn_json_at(cells, i), "class_name"), NULL);
+        const char* base = cn_naming_base(cx->arena, class_name ? class_name : "");
+        const char *attribute, *cell_name;
+        const cn_layer* cell;
+        uint64_t number;
+        if (!base) return CN_NO_MEMORY(1);
+        number = (*cn_naming_counter(&naming, base))++;
+        attribute = number ? cn_arena_format(cx->arena, "cells/%s_%llu", base, (unsigned long long)number)
+                           : cn_arena_format(cx->arena, "cells/%s", base);
+        if (!attribute) return CN_NO_MEMORY(strlen(base));
+        CN_TRY(cn_layer_sub(cx->doc, layer, cn_json_at(cells, i), attribute, &cell));
+        cell_name = cn_arena_format(cx->arena, "%s/%s", name, *cell->name ? cell->name : attribute + 6);
+        if (!cell_name) return CN_NO_MEMORY(strlen(name));
+        CN_TRY(list_layer(cx, cell, cell_name, is_frozen(cell, frozen), 0, depth + 1));
+    }
+    return CORNU_OK;
+}
+
+static const cn_json* sub_object(const cn_layer* layer, const char* keys) {
+    const cn_json* object;
+
+    if (strcmp(keys, "backward_layer|layer") != 0) return cn_json_get(layer->config, keys);
+    object = cn_json_get(layer->config, "backward_layer"); /* made from the forward one where there is none */
+    return cn_json_is(object, CN_JSON_OBJECT) ? object : cn_json_get(layer->config, "layer");
+}
+
+/* Bidirectional's two layers are "forward_x" and "backward_x", also where the file describes only the first. */
+static const char* directed_name(cn_arena* arena, const char* attribute, const char* name) {
+    const char* want = strcmp(attribute, "forward_layer") == 0 ? "forward_" : strcmp(attribute, "backward_layer") == 0 ? "backward_" : "";
+
+    if (strncmp(name, want, strlen(want)) == 0) return name;
+    return cn_arena_format(arena, "%s%s", want, strncmp(name, "forward_", 8) == 0 ? name + 8 : name);
+}
+
+static cornu_status list_sub(lister* cx, const cn_layer* layer, const sub_row* row, const char* name, bool frozen, int depth) {
+    const cn_layer* sub;
+    const char* sub_name = row->sub_name;
+    bool normalised = strcmp(layer->class_name, "SpectralNormalization") == 0; /* its own kernel is the sub-layer's first variable */
+
+    if (row->key) CN_TRY(cn_layer_sub(cx->doc, layer, sub_object(layer, row->key), row->attributes, &sub));
+    else CN_TRY(cn_layer_sub_plain(cx->doc, layer, row->sub_class, row->attributes, &sub));
+    if (!row->key && !cn_weights_has_data(cx->doc, sub->path)) return CORNU_OK; /* a gate that was not asked for */
+    if (row->key) sub_name = directed_name(cx->arena, row->attributes, sub->name);
+    if (!sub_name) return CN_NO_MEMORY(strlen(sub->name));
+    sub_name = cn_arena_format(cx->arena, "%s/%s", name, sub_name);
+    if (!sub_name) return CN_NO_MEMORY(strlen(name));
+    return list_layer(cx, sub, sub_name, is_frozen(sub, frozen), normalised ? 1 : 0, depth + 1);
+}
+
+static cornu_status list_subs(lister* cx, const cn_layer* layer, const char* name, bool frozen, int depth, bool* found) {
+    *found = false;
+    if (!is_keras(layer)) return CORNU_OK;
+    if (strcmp(layer->class_name, "StackedRNNCells") == 0) {
+        *found = true;
+        return list_cells(cx, layer, name, frozen, depth);
+    }
+    for (size_t i = 0; i < sizeof subs / sizeof *subs; i++) {
+        if (strcmp(subs[i].class_name, layer->class_name) != 0) continue;
+        *found = true;
+        CN_TRY(list_sub(cx, layer, &subs[i], name, frozen, depth));
+    }
+    return CORNU_OK;
+}
+
+static cornu_status list_members(lister* cx, const cn_layer* layer, const char* name, int depth) {
+    for (size_t i = 0; i < layer->layer_count; i++) {
+        const cn_layer* member = layer->layers[i];
+        const char* full = cn_arena_format(cx->arena, "%s/%s", name, member->name);
+        if (!full) return CN_NO_MEMORY(strlen(name));
+        if (!strchr(member->path, '#')) CN_TRY(list_layer(cx, member, full, is_frozen(member, false), 0, depth + 1));
+    }
+    return CORNU_OK;
+}
+
+/* skip: so many of its own variables are listed elsewhere. */
+static cornu_status list_layer(lister* cx, const cn_layer* layer, const char* name, bool frozen, int skip, int depth) {
+    const char* row = row_of(layer);
+    bool found = false;
+
+    if (depth > MAX_DEPTH) return CN_FAIL(UNSUPPORTED, "%s: %s is too deep in other layers", cx->doc->name, cn_layer_describe(layer));
+    if (layer->kind == CN_LAYER_FUNCTIONAL || layer->kind == CN_LAYER_SEQUENTIAL) return list_members(cx, layer, name, depth);
+    if (row) CN_TRY(list_known(cx, layer, row, name, frozen, skip));
+    CN_TRY(list_subs(cx, layer, name, frozen, depth, &found));
+    return row || found ? CORNU_OK : list_unknown(cx, layer, name, frozen);
+}
+
+/* ---- the order ---- */
+
+static void order(cn_listed* list, size_t count, cn_listed* room) {
+    size_t n = 0;
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < count; i++) {
+            if (list[i].trainable == (pass == 0)) room[n++] = list[i];
+        }
+    }
+    memcpy(list, room, count * sizeof *list);
+}
+
+cornu_status cn_list_weights(const cn_document* doc, const cn_layer* layer, cn_arena* arena, cn_listed** out, size_t* out_count) {
+    lister cx = {doc, arena, NULL, 0, doc->variable_count, NULL, 0};
+    cn_listed* room;
+    size_t begin, end;
+
+    *out = NULL;
+    *out_count = 0;
+    if (strchr(layer->path, '#')) return CORNU_OK;
+    cn_weights_range(doc, layer->path, &begin, &end);
+    cx.capacity = end - begin;
+    cx.list = cn_arena_array(arena, cx.capacity + 1, sizeof *cx.list);
+    room = cn_arena_array(arena, cx.capacity + 1, sizeof *room);
+    if (!cx.list || !room) return CN_NO_MEMORY(cx.capacity * sizeof *room);
+    CN_TRY(list_layer(&cx, layer, layer->name, is_frozen(layer, false), 0, 0));
+    if (cx.unsure && cx.groups > 1)
+        return CN_FAIL(UNSUPPORTED,
+                       "%s: %s: legacy HDF5 has its variables in the order in which its class makes them, which the file does not tell",
+                       doc->name, cn_layer_describe(cx.unsure));
+    if (!is_frozen(layer, false) && cx.count > 0) order(cx.list, cx.count, room);
+    *out = cx.list;
+    *out_count = cx.count;
+    return CORNU_OK;
+}

@@ -1,0 +1,108 @@
+/* What the files of the upgrade share.
+ *
+ *   upgrade.c          the document as a whole; models and their calls
+ *   upgrade_layer.c    classes, keys and values of a layer's config
+ *   upgrade_ops.c      TensorFlow functions that tf.keras recorded as layers
+ *   upgrade_weights.c  which variable of the file becomes which of Keras 3
+ *   upgrade_convert.c  how its elements change on the way */
+#ifndef CN_KERAS_UPGRADE_PARTS_H
+#define CN_KERAS_UPGRADE_PARTS_H
+
+#include "keras/parts.h"
+#include "keras/upgrade.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cn_upgrade {
+    cn_document* from; /* as it stands in the file */
+    cn_document* to;   /* being made; its arena holds what lasts */
+    int era;           /* whose config it is: 1, 2 (tf.keras too) or 3 */
+    cn_buf text;       /* the new config so far */
+    cn_buf notes;
+    cn_upgrade_note* note_list;
+    size_t note_count, note_capacity;
+    cornu_status status; /* the first failure */
+} cn_upgrade;
+
+typedef enum cn_name_kind { CN_NAME_layer, CN_NAME_op, CN_NAME_object } cn_name_kind;
+
+/* Module of a class of Keras 3.15 of that kind, NULL if there is none. */
+const char* cn_name_module(cn_name_kind kind, const char* class_name);
+
+/* ---- upgrade.c ---- */
+
+/* Records that a layer has no form in Keras 3.15. */
+void cn_upgrade_add_note(cn_upgrade* u, const char* layer, const char* format, ...) __attribute__((format(printf, 3, 4)));
+/* The name that a layer of a model gets: without '/'. In to's arena; "" without memory. */
+const char* cn_upgrade_name(cn_upgrade* u, const cn_layer* model, const char* name);
+/* Writes the object of a layer, without the braces' end, so that the caller may add keys: {"module": ..., ..., "registered_name": ... */
+void cn_upgrade_put_model_or_layer(cn_upgrade* u, const cn_layer* layer, const char* name);
+
+void cn_upgrade_put(cn_upgrade* u, const char* text);
+void cn_upgrade_put_string(cn_upgrade* u, const char* text);
+
+/* Whether a value is ["layer", node, tensor, ...] with a layer of the model; *layer is it, *node its call in Keras 3's counting. */
+bool cn_upgrade_reference(cn_upgrade* u, const cn_layer* model, const cn_json* node, const cn_layer** layer, int64_t* call);
+/* Writes a reference as a tensor of Keras 3. */
+void cn_upgrade_put_tensor(cn_upgrade* u, const cn_layer* model, const cn_json* reference);
+/* Writes an argument of a call: references as tensors, constants as they are. */
+void cn_upgrade_put_argument(cn_upgrade* u, const cn_layer* model, const cn_json* value);
+
+/* How the variables of a file of weights are matched to layers. */
+typedef struct cn_match {
+    bool by_name;       /* by layers' names only; those of other names are left out */
+    bool skip_mismatch; /* leave out what does not fit */
+} cn_match;
+
+/* The document in Keras 3.15's form, taken to be of that era. The caller's: cn_document_close. */
+cornu_status cn_upgrade_build(cn_document* doc, int era, const cn_match* match, cn_document** out);
+
+/* ---- upgrade_layer.c ---- */
+
+/* The same as cn_upgrade_put_model_or_layer for a layer that is no model. */
+void cn_upgrade_put_layer(cn_upgrade* u, const cn_layer* layer, const char* name);
+/* Any value inside a config. key: of the object that it lies in, or NULL. */
+void cn_upgrade_put_value(cn_upgrade* u, const cn_layer* owner, const char* key, const cn_json* value);
+
+/* ---- upgrade_ops.c ---- */
+
+/* Whether the class records a TensorFlow function. */
+bool cn_upgrade_is_tensorflow(const char* class_name);
+/* Writes the whole entry of such a layer in a Functional, as an operation of Keras 3; false, with a note, when there is none like it. */
+bool cn_upgrade_put_tensorflow(cn_upgrade* u, const cn_layer* model, const cn_layer* layer, const char* name);
+
+/* ---- upgrade_weights.c ---- */
+
+/* Makes to's variables from those of from; to has its layers. */
+cornu_status cn_upgrade_weights(cn_upgrade* u, const cn_match* match);
+
+/* ---- upgrade_convert.c ---- */
+
+#define CN_CONVERT_SOURCES 12
+
+typedef enum cn_convert_kind {
+    CN_CONVERT_PERMUTE,      /* axes in another order, some reversed, axes of size 1 left out */
+    CN_CONVERT_CONCAT,       /* several arrays beside each other along the last axis */
+    CN_CONVERT_CUDNN_KERNEL, /* gate by gate: the transpose read as [inputs, units] in Fortran order */
+    CN_CONVERT_CUDNN_RECURRENT, /* gate by gate: the transpose */
+    CN_CONVERT_SUM_HALVES,   /* first half + second half */
+    CN_CONVERT_RESHAPE       /* the same elements in another shape */
+} cn_convert_kind;
+
+typedef struct cn_conversion {
+    cn_convert_kind kind;
+    int axis[CORNU_MAX_DIMS];  /* PERMUTE: of the source, for each axis of the result */
+    bool flip[CORNU_MAX_DIMS]; /* PERMUTE: for each axis of the result */
+    int gates;                 /* CUDNN */
+} cn_conversion;
+
+/* Elements of a variable with a conversion. */
+cornu_status cn_convert_read(const cn_document* doc, const cn_variable* variable, void* dst);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,647 @@
+/* Which variable of an old file becomes which of Keras 3.
+ *
+ * Legacy HDF5 lists the weights of a layer of the root model, those of all that it holds in one list: the trainable ones first. The same
+ * list is made from the new layers, as parts (what has variables of its own) and slots (one variable each), and the two are
+ * matched in order. Everywhere else a variable keeps its place below its layer, whose path changes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "keras/naming.h"
+#include "keras/upgrade_parts.h"
+
+#define PART_SLOTS 16
+
+typedef struct part {
+    const cn_layer* layer; /* in to; its config tells which slots there are */
+    const char* vars;      /* path of its group */
+    int count;             /* of slots; -1: the class is not known here */
+    int old_count;         /* of arrays in Keras 1 */
+    const char* roles[PART_SLOTS];
+    int role_sizes[PART_SLOTS];
+    bool trainable[PART_SLOTS];
+    const cn_variable* raw[PART_SLOTS]; /* of the file, count or old_count of them */
+    int raw_count;
+} part;
+
+typedef struct part_list {
+    part* items;
+    size_t count, capacity;
+    cn_arena* arena;
+} part_list;
+
+/* A layer of the file that has weights. */
+typedef struct saved {
+    const char* name;
+    const char** names; /* of its weights */
+    const cn_variable** weights;
+    size_t count;
+} saved;
+
+/* ---- parts ---- */
+
+/* Variables in their order: "!": not trainable; "?key": only if the config's key says so, "?-key": which is false by default. */
+static const struct {
+    const char* class_name;
+    const char* slots;
+} specs[] = {
+    {"Dense", "kernel bias?use_bias"},
+    {"EinsumDense", "kernel bias?-bias_axes"},
+    {"Conv1D", "kernel bias?use_bias"},
+    {"Conv2D", "kernel bias?use_bias"},
+    {"Conv3D", "kernel bias?use_bias"},
+    {"Conv1DTranspose", "kernel bias?use_bias"},
+    {"Conv2DTranspose", "kernel bias?use_bias"},
+    {"Conv3DTranspose", "kernel bias?use_bias"},
+    {"DepthwiseConv1D", "kernel bias?use_bias"},
+    {"DepthwiseConv2D", "kernel bias?use_bias"},
+    {"SeparableConv1D", "depthwise_kernel pointwise_kernel bias?use_bias"},
+    {"SeparableConv2D", "depthwise_kernel pointwise_kernel bias?use_bias"},
+    {"Embedding", "embeddings"},
+    {"BatchNormalization", "gamma?scale beta?center !moving_mean !moving_variance"},
+    {"LayerNormalization", "gamma?scale beta?center"},
+    {"GroupNormalization", "gamma?scale beta?center"},
+    {"RMSNormalization", "scale"},
+    {"Normalization", "!mean !variance !count"},
+    {"PReLU", "alpha"},
+    {"LSTMCell", "kernel recurrent_kernel bias?use_bias"},
+    {"GRUCell", "kernel recurrent_kernel bias?use_bias"},
+    {"SimpleRNNCell", "kernel recurrent_kernel bias?use_bias"},
+    {"LSTM", "kernel recurrent_kernel bias?use_bias"},
+    {"GRU", "kernel recurrent_kernel bias?use_bias"},
+    {"SimpleRNN", "kernel recurrent_kernel bias?use_bias"},
+    {"ConvLSTM1D", "kernel recurrent_kernel bias?use_bias"},
+    {"ConvLSTM2D", "kernel recurrent_kernel bias?use_bias"},
+    {"ConvLSTM3D", "kernel recurrent_kernel bias?use_bias"},
+    {"Attention", "scale?-use_scale"},
+    {"AdditiveAttention", "scale?use_scale"},
+};
+
+static bool has_cell(const char* class_name) {
+    return strcmp(class_name, "LSTM") == 0 || strcmp(class_name, "GRU") == 0 || strcmp(class_name, "SimpleRNN") == 0 ||
+           strncmp(class_name, "ConvLSTM", 8) == 0;
+}
+
+static bool wanted(const cn_layer* layer, const char* condition, size_t size) {
+    bool fallback = *condition != '-';
+    char key[32];
+    const cn_json* value;
+
+    if (!fallback) condition++, size--;
+    (void)snprintf(key, sizeof key, "%.*s", (int)size, condition);
+    value = cn_json_get(layer->config, key);
+    if (cn_json_is(value, CN_JSON_BOOL)) return cn_json_bool(value);
+    return value && !cn_json_is(value, CN_JSON_NULL) ? true : fallback;
+}
+
+static void read_spec(part* p, const char* spec) {
+    p->count = 0;
+    while (*spec) {
+        size_t size = strcspn(spec, " "), name = strcspn(spec, " ?");
+        bool state = *spec == '!';
+        if (spec[name] != '?' || wanted(p->layer, spec + name + 1, size - name - 1)) {
+            p->roles[p->count] = spec + state;
+            p->role_sizes[p->count] = (int)(name - state);
+            p->trainable[p->count++] = !state;
+        }
+        spec += size + (spec[size] == ' ');
+    }
+}
+
+/* Classes of Keras that have no variables, as far as a match by order has to know. */
+static bool is_empty_class(const cn_layer* layer) {
+    if (layer->kind == CN_LAYER_OP || strcmp(layer->class_name, "InputLayer") == 0) return true;
+    if (strcmp(layer->class_name, "Normalization") == 0) return !cn_json_is(cn_json_get(layer->config, "mean"), CN_JSON_NULL);
+    return cn_name_module(CN_NAME_layer, layer->class_name) != NULL && strcmp(layer->class_name, "SpectralNormalization") != 0 &&
+           strcmp(layer->class_name, "TernaryDense") != 0 && strcmp(layer->class_name, "ReversibleEmbedding") != 0 &&
+           strcmp(layer->class_name, "GroupQueryAttention") != 0;
+}
+
+static cornu_status new_part(part_list* list, const cn_layer* layer, const char* below, bool trainable) {
+    part* p;
+
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : 16;
+        part* items = cn_arena_array(list->arena, capacity, sizeof *items);
+        if (!items) return CN_NO_MEMORY(capacity * sizeof *items);
+        if (list->count > 0) memcpy(items, list->items, list->count * sizeof *items);
+        list->items = items;
+        list->capacity = capacity;
+    }
+    p = &list->items[list->count];
+    memset(p, 0, sizeof *p);
+    p->layer = layer;
+    p->count = is_empty_class(layer) ? 0 : -1;
+    p->vars = cn_arena_format(list->arena, "%s/%svars", layer->path, below);
+    if (!p->vars) return CN_NO_MEMORY(strlen(layer->path));
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        if (strcmp(specs[i].class_name, layer->class_name) == 0 && !(p->count == 0 && strcmp(layer->class_name, "Normalization") == 0 && is_empty_class(layer)))
+            read_spec(p, specs[i].slots);
+    }
+    p->old_count = p->count;
+    if (p->count == 3 && (strcmp(layer->class_name, "LSTM") == 0 || strcmp(layer->class_name, "ConvLSTM2D") == 0)) p->old_count = 12;
+    if (p->count == 3 && strcmp(layer->class_name, "GRU") == 0) p->old_count = 9;
+    for (int i = 0; i < p->count; i++) p->trainable[i] = p->trainable[i] && trainable;
+    if (p->count != 0) list->count++;
+    return CORNU_OK;
+}
+
+static cornu_status add_parts(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable);
+
+static cornu_status add_sub(cn_upgrade* u, part_list* list, const cn_layer* layer, const char* key, const char* path, bool trainable) {
+    const cn_layer* sub;
+    CN_TRY(cn_layer_sub(u->to, layer, cn_json_get(layer->config, key), path, &sub));
+    return add_parts(u, list, sub, trainable);
+}
+
+static cornu_status add_cells(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable) {
+    const cn_json* cells = cn_json_get(layer->config, "cells");
+    cn_naming naming;
+
+    CN_TRY(cn_naming_init(&naming, list->arena, cn_json_size(cells) + 1));
+    for (size_t i = 0; i < cn_json_size(cells); i++) {
+        const cn_json* cell = cn_json_at(cells, i);
+        const char* class_name = cn_json_string(cn_json_get(cell, "class_name"), NULL);
+        const char* base = cn_naming_base(list->arena, class_name ? class_name : "");
+        uint64_t* next = base ? cn_naming_counter(&naming, base) : NULL;
+        const char* path = !next ? NULL : *next ? cn_arena_format(list->arena, "cells/%s_%llu", base, (unsigned long long)*next)
+                                                : cn_arena_format(list->arena, "cells/%s", base);
+        const cn_layer* sub;
+        if (!path) return CN_NO_MEMORY(32);
+        (*next)++;
+        CN_TRY(cn_layer_sub(u->to, layer, cell, path, &sub));
+        CN_TRY(add_parts(u, list, sub, trainable));
+    }
+    return CORNU_OK;
+}
+
+static cornu_status add_attention(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable) {
+    static const char* const denses[] = {"query_dense", "key_dense", "value_dense", "output_dense"};
+    const cn_json* bias = cn_json_get(layer->config, "use_bias");
+
+    for (size_t i = 0; i < 4; i++) {
+        const cn_layer* sub;
+        part* p;
+        CN_TRY(cn_layer_sub_plain(u->to, layer, "EinsumDense", denses[i], &sub));
+        CN_TRY(new_part(list, sub, "", trainable));
+        p = &list->items[list->count - 1];
+        p->count = p->old_count = 1;
+        if (bias && !cn_json_bool(bias)) continue;
+        p->count = p->old_count = 2;
+        p->roles[1] = "bias";
+        p->role_sizes[1] = 4;
+        p->trainable[1] = trainable;
+    }
+    return CORNU_OK;
+}
+
+static bool flag_of(const cn_layer* layer) {
+    const cn_json* flag = cn_json_get(layer->config, "trainable");
+    return layer->kind == CN_LAYER_SEQUENTIAL || !cn_json_is(flag, CN_JSON_BOOL) || cn_json_bool(flag);
+}
+
+/* Depth: of the config. */
+static cornu_status add_parts(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable) {
+    trainable = trainable && flag_of(layer);
+    if (layer->kind == CN_LAYER_FUNCTIONAL || layer->kind == CN_LAYER_SEQUENTIAL) {
+        for (size_t i = 0; i < layer->layer_count; i++) CN_TRY(add_parts(u, list, layer->layers[i], trainable));
+        return CORNU_OK;
+    }
+    if (strcmp(layer->class_name, "Bidirectional") == 0) {
+        bool own = cn_json_is(cn_json_get(layer->config, "backward_layer"), CN_JSON_OBJECT);
+        CN_TRY(add_sub(u, list, layer, "layer", "forward_layer", trainable));
+        return add_sub(u, list, layer, own ? "backward_layer" : "layer", "backward_layer", trainable);
+    }
+    if (strcmp(layer->class_name, "TimeDistributed") == 0) return add_sub(u, list, layer, "layer", "layer", trainable);
+    if (strcmp(layer->class_name, "RNN") == 0) return add_sub(u, list, layer, "cell", "cell", trainable);
+    if (strcmp(layer->class_name, "StackedRNNCells") == 0) return add_cells(u, list, layer, trainable);
+    if (strcmp(layer->class_name, "MultiHeadAttention") == 0) return add_attention(u, list, layer, trainable);
+    return new_part(list, layer, has_cell(layer->class_name) ? "cell/" : "", trainable);
+}
+
+/* ---- making variables ---- */
+
+static cornu_status add_variable(cn_upgrade* u, const char* path, const cn_variable* like, cn_origin** out) {
+    cn_document* to = u->to;
+    cn_variable* variable = &to->variables[to->variable_count];
+    cn_origin* origin = cn_arena_alloc(&to->arena, sizeof *origin);
+
+    *out = origin;
+    if (!origin || !path) return CN_NO_MEMORY(sizeof *origin);
+    if (to->variable_count == u->from->variable_count)
+        return CN_FAIL(BAD_FILE, "%s: weight_names lists more weights than the file has: variable '%s' is there twice", u->from->name, like->path);
+    origin->doc = u->from;
+    origin->read = cn_convert_read;
+    origin->from = cn_arena_array(&to->arena, CN_CONVERT_SOURCES, sizeof *origin->from);
+    if (!origin->from) return CN_NO_MEMORY(CN_CONVERT_SOURCES * sizeof *origin->from);
+    origin->from[0] = like;
+    origin->from_count = 1;
+    *variable = (cn_variable){.path = path, .dtype = like->dtype, .ndim = like->ndim, .count = like->count, .is_optimizer = like->is_optimizer,
+                              .version = like->version, .origin = origin};
+    memcpy(variable->dims, like->dims, sizeof variable->dims);
+    to->variable_count++;
+    return CORNU_OK;
+}
+
+static cn_variable* newest(const cn_upgrade* u) { return &u->to->variables[u->to->variable_count - 1]; }
+
+static cornu_status set_conversion(cn_upgrade* u, cn_origin* origin, const cn_conversion* how) {
+    cn_conversion* copy = cn_arena_alloc(&u->to->arena, sizeof *copy);
+
+    if (!copy) return CN_NO_MEMORY(sizeof *copy);
+    *copy = *how;
+    origin->conversion = copy;
+    return CORNU_OK;
+}
+
+/* ---- convolutions ---- */
+
+static int spatial_rank(const char* class_name) {
+    static const struct {
+        const char* name;
+        int rank;
+    } rows[] = {{"Conv1D", 1}, {"Conv2D", 2}, {"Conv3D", 3}, {"Conv2DTranspose", 2}, {"ConvLSTM2D", 2}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(rows[i].name, class_name) == 0) return rows[i].rank;
+    }
+    return 0;
+}
+
+static int64_t config_int(const cn_json* value, size_t i) {
+    int64_t n = -1;
+    (void)cn_json_int64(cn_json_is(value, CN_JSON_ARRAY) ? cn_json_at(value, i) : value, &n);
+    return n;
+}
+
+typedef struct kernel_shape {
+    int axis[CORNU_MAX_DIMS]; /* of the file's array */
+    int ndim;
+    const cn_variable* raw;
+} kernel_shape;
+
+static int64_t kernel_dim(const kernel_shape* s, int i) { return s->raw->dims[s->axis[i]]; }
+
+static void reorder(kernel_shape* s, const int* order) {
+    kernel_shape old = *s;
+    for (int i = 0; i < s->ndim; i++) s->axis[i] = old.axis[order[i]];
+}
+
+/* Whether the axes are (kernel size ..., in, filters), filters before in for a transposed one. */
+static bool kernel_fits(const cn_layer* layer, const kernel_shape* s, int rank) {
+    int64_t filters = config_int(cn_json_get(layer->config, "filters"), 0);
+    bool transposed = strcmp(layer->class_name, "Conv2DTranspose") == 0;
+
+    if (s->ndim != rank + 2) return false;
+    for (int i = 0; i < rank; i++) {
+        if (kernel_dim(s, i) != config_int(cn_json_get(layer->config, "kernel_size"), (size_t)i)) return false;
+    }
+    if (strncmp(layer->class_name, "ConvLSTM", 8) == 0) filters *= 4;
+    return kernel_dim(s, transposed ? rank : rank + 1) == filters;
+}
+
+static void reorder_keras1(const cn_layer* layer, kernel_shape* s) {
+    static const int theano2[] = {2, 3, 1, 0}, theano3[] = {2, 3, 4, 1, 0}, swapped[] = {0, 1, 3, 2}, theano_transposed[] = {2, 3, 0, 1};
+    bool first = cn_json_equals(cn_json_get(layer->config, "data_format"), "channels_first");
+
+    if (strcmp(layer->class_name, "Conv1D") == 0 && s->ndim == 4) {
+        bool plain = kernel_dim(s, 0) == config_int(cn_json_get(layer->config, "kernel_size"), 0) && kernel_dim(s, 1) == 1 &&
+                     kernel_dim(s, 3) == config_int(cn_json_get(layer->config, "filters"), 0);
+        if (!plain) reorder(s, theano2);
+        if (kernel_dim(s, 1) != 1) return;
+        s->axis[1] = s->axis[2];
+        s->axis[2] = s->axis[3];
+        s->ndim = 3;
+    } else if (strcmp(layer->class_name, "Conv2D") == 0 && s->ndim == 4 && first) {
+        reorder(s, theano2);
+    } else if (strcmp(layer->class_name, "Conv3D") == 0 && s->ndim == 5 && first) {
+        reorder(s, theano3);
+    } else if (strcmp(layer->class_name, "Conv2DTranspose") == 0 && s->ndim == 4) {
+        reorder(s, first ? theano_transposed : swapped);
+    }
+}
+
+static cornu_status convert_kernel(cn_upgrade* u, const cn_layer* layer, const cn_variable* raw, cn_origin* origin) {
+    static const int other[] = {3, 2, 0, 1};
+    int rank = spatial_rank(layer->class_name);
+    kernel_shape s = {.ndim = raw->ndim, .raw = raw};
+    bool flip = u->era == 2 && strcmp(u->from->backend, "theano") == 0, same;
+    cn_conversion how = {.kind = CN_CONVERT_PERMUTE};
+    cn_variable* variable = newest(u);
+
+    for (int i = 0; i < raw->ndim; i++) s.axis[i] = i;
+    if (u->era == 1) reorder_keras1(layer, &s);
+    if (s.ndim == 4 && !kernel_fits(layer, &s, rank)) {
+        kernel_shape turned = s;
+        reorder(&turned, other);
+        if (kernel_fits(layer, &turned, rank)) s = turned;
+    }
+    same = s.ndim == raw->ndim && !flip;
+    for (int i = 0; i < s.ndim; i++) same = same && s.axis[i] == i;
+    if (same) return CORNU_OK;
+    variable->ndim = s.ndim;
+    memset(variable->dims, 0, sizeof variable->dims);
+    for (int i = 0; i < s.ndim; i++) {
+        how.axis[i] = s.axis[i];
+        how.flip[i] = flip && i < s.ndim - 2;
+        variable->dims[i] = kernel_dim(&s, i);
+    }
+    return set_conversion(u, origin, &how);
+}
+
+/* ---- recurrent layers ---- */
+
+static bool is_class(const part* p, const char* class_name) { return strcmp(p->layer->class_name, class_name) == 0; }
+
+/* Gates of a layer that CuDNN's bias betrays, 0 for all others. */
+static int cudnn_gates(const part* p) {
+    int64_t units = config_int(cn_json_get(p->layer->config, "units"), 0);
+    const cn_variable* bias = p->raw_count == 3 ? p->raw[2] : NULL;
+
+    if (!bias || bias->ndim != 1 || units < 1 || p->raw[0]->ndim != 2 || p->raw[1]->ndim != 2) return 0;
+    if (is_class(p, "LSTM") && bias->dims[0] == 8 * units) return 4;
+    return is_class(p, "GRU") && bias->dims[0] == 6 * units ? 3 : 0;
+}
+
+static cornu_status convert_cudnn(cn_upgrade* u, const part* p, int slot, int gates, cn_origin* origin) {
+    cn_conversion how = {.gates = gates};
+    cn_variable* variable = newest(u);
+    int64_t units = config_int(cn_json_get(p->layer->config, "units"), 0);
+
+    if (slot < 2 && (variable->dims[1] != gates * units || (slot == 1 && variable->dims[0] != units)))
+        return CN_FAIL(BAD_FILE, "%s: %s: variable '%s' has %lld columns; %lld are allowed", u->from->name, cn_layer_describe(p->layer),
+                       p->raw[slot]->path, (long long)variable->dims[1], (long long)(gates * units));
+    if (slot < 2) how.kind = slot == 0 ? CN_CONVERT_CUDNN_KERNEL : CN_CONVERT_CUDNN_RECURRENT;
+    else if (gates == 4) how.kind = CN_CONVERT_SUM_HALVES;
+    else how.kind = CN_CONVERT_RESHAPE;
+    if (slot == 2 && gates == 4) {
+        variable->dims[0] /= 2;
+        variable->count /= 2;
+    } else if (slot == 2) {
+        variable->ndim = 2;
+        variable->dims[1] = variable->dims[0] / 2;
+        variable->dims[0] = 2;
+    }
+    return set_conversion(u, origin, &how);
+}
+
+/* Keras 1 had arrays of their own for each gate, those of LSTM in the order i, c, f, o. */
+static cornu_status concat_gates(cn_upgrade* u, const part* p, int slot, cn_origin* origin) {
+    static const int lstm[] = {0, 6, 3, 9}, gru[] = {0, 3, 6};
+    int gates = p->raw_count / 3;
+    const int* order = gates == 4 ? lstm : gru;
+    cn_conversion how = {.kind = CN_CONVERT_CONCAT};
+    cn_variable* variable = newest(u);
+    const cn_variable* first = p->raw[order[0] + slot];
+
+    for (int g = 0; g < gates; g++) {
+        const cn_variable* raw = p->raw[order[g] + slot];
+        if (raw->ndim != first->ndim || raw->ndim < 1 || raw->dtype != first->dtype || memcmp(raw->dims, first->dims, sizeof raw->dims) != 0)
+            return CN_FAIL(BAD_FILE, "%s: %s: variables '%s' and '%s' have different shapes", u->from->name, cn_layer_describe(p->layer), first->path, raw->path);
+        origin->from[g] = raw;
+    }
+    origin->from_count = gates;
+    variable->dims[variable->ndim - 1] *= gates; /* of arrays that are all in the file */
+    variable->count *= gates;
+    return set_conversion(u, origin, &how);
+}
+
+static cornu_status make_part(cn_upgrade* u, const part* p) {
+    int count = p->raw_count == p->old_count && p->old_count > p->count && p->count > 0 ? p->count : p->raw_count;
+    int gates = cudnn_gates(p);
+    bool old = count != p->raw_count;
+
+    for (int i = 0; i < count; i++) {
+        cn_origin* origin;
+        CN_TRY(add_variable(u, cn_arena_format(&u->to->arena, "%s/%d", p->vars, i), p->raw[i], &origin));
+        if (old) CN_TRY(concat_gates(u, p, i, origin));
+        else if (gates) CN_TRY(convert_cudnn(u, p, i, gates, origin));
+        else if (spatial_rank(p->layer->class_name) && (i == 0 || (i == 1 && is_class(p, "ConvLSTM2D"))))
+            CN_TRY(convert_kernel(u, p->layer, p->raw[i], origin));
+    }
+    return CORNU_OK;
+}
+
+/* ---- one layer of the root ---- */
+
+/* The last part of a weight's name, without ":0". */
+static const char* role_of(const char* name, size_t* size) {
+    const char* slash = strrchr(name, '/');
+    const char* role = slash ? slash + 1 : name;
+    *size = strcspn(role, ":");
+    return role;
+}
+
+typedef struct slot {
+    part* p;
+    int index;
+} slot;
+
+/* Slots with the trainable ones first, or as they come. */
+static size_t order_slots(part_list* list, bool trainable_first, slot* out) {
+    size_t n = 0;
+
+    for (int pass = 0; pass < (trainable_first ? 2 : 1); pass++) {
+        for (size_t k = 0; k < list->count; k++) {
+            for (int i = 0; i < list->items[k].count; i++) {
+                if (trainable_first && list->items[k].trainable[i] != (pass == 0)) continue;
+                out[n++] = (slot){&list->items[k], i};
+            }
+        }
+    }
+    return n;
+}
+
+/* Whether no name says that a weight is something else. */
+static bool roles_agree(const slot* slots, size_t n, const saved* from) {
+    for (size_t i = 0; i < n; i++) {
+        size_t size;
+        const char* role = role_of(from->names[i], &size);
+        const part* p = slots[i].p;
+        if (!p->roles[slots[i].index]) continue;
+        if ((int)size != p->role_sizes[slots[i].index] || memcmp(role, p->roles[slots[i].index], size) != 0) return false;
+    }
+    return true;
+}
+
+static cornu_status fill_in_order(cn_upgrade* u, part_list* list, const saved* from) {
+    slot* slots = cn_arena_array(list->arena, from->count + 1, sizeof *slots);
+
+    (void)u;
+    if (!slots) return CN_NO_MEMORY(from->count * sizeof *slots);
+    (void)order_slots(list, true, slots);
+    if (!roles_agree(slots, from->count, from)) {
+        (void)order_slots(list, false, slots);
+        if (!roles_agree(slots, from->count, from)) (void)order_slots(list, true, slots);
+    }
+    for (size_t i = 0; i < from->count; i++) {
+        part* p = slots[i].p;
+        p->raw[slots[i].index] = from->weights[i];
+        if (slots[i].index + 1 > p->raw_count) p->raw_count = slots[i].index + 1;
+    }
+    return CORNU_OK;
+}
+
+static void fill_keras1(part_list* list, const saved* from) {
+    size_t n = 0;
+
+    for (size_t k = 0; k < list->count; k++) {
+        part* p = &list->items[k];
+        for (int i = 0; i < p->old_count; i++) p->raw[i] = from->weights[n++];
+        p->raw_count = p->old_count;
+    }
+}
+
+/* A class that is not known here has its variables as they come. */
+static cornu_status make_unknown(cn_upgrade* u, const part* p, const saved* from) {
+    for (size_t i = 0; i < from->count; i++) {
+        cn_origin* origin;
+        CN_TRY(add_variable(u, cn_arena_format(&u->to->arena, "%s/%zu", p->vars, i), from->weights[i], &origin));
+    }
+    return CORNU_OK;
+}
+
+static cornu_status bind_layer(cn_upgrade* u, const cn_layer* layer, const saved* from, const cn_match* match) {
+    part_list list = {.arena = &u->to->arena};
+    size_t total = 0, old_total = 0;
+    bool unknown = false;
+
+    CN_TRY(add_parts(u, &list, layer, true));
+    for (size_t k = 0; k < list.count; k++) {
+        unknown = unknown || list.items[k].count < 0;
+        total += list.items[k].count > 0 ? (size_t)list.items[k].count : 0;
+        old_total += list.items[k].old_count > 0 ? (size_t)list.items[k].old_count : 0;
+    }
+    if (unknown && list.count == 1) return make_unknown(u, &list.items[0], from);
+    if (unknown) {
+        cn_upgrade_add_note(u, layer->name, "%s: it holds layers of classes not known here, so that its weights cannot be told apart", cn_layer_describe(layer));
+        return CORNU_OK;
+    }
+    if (total == from->count) CN_TRY(fill_in_order(u, &list, from));
+    else if (u->era == 1 && old_total == from->count) fill_keras1(&list, from);
+    else if (match->skip_mismatch) return CORNU_OK;
+    else
+        return CN_FAIL(BAD_FILE, "%s: %s expects %zu weights, but the file has %zu for it", u->from->name, cn_layer_describe(layer), total, from->count);
+    for (size_t k = 0; k < list.count; k++) CN_TRY(make_part(u, &list.items[k]));
+    return CORNU_OK;
+}
+
+/* ---- all layers of a legacy file ---- */
+
+static cornu_status read_saved(cn_upgrade* u, saved** out, size_t* count) {
+    const cn_document* from = u->from;
+    cn_arena* arena = &u->to->arena;
+    const char** names;
+    size_t n;
+
+    CN_TRY(cn_h5_names(from, from->legacy, "layer_names", arena, &names, &n));
+    *out = cn_arena_array(arena, n + 1, sizeof **out);
+    *count = 0;
+    if (!*out) return CN_NO_MEMORY(n * sizeof **out);
+    for (size_t i = 0; i < n; i++) {
+        saved* s = &(*out)[*count];
+        const char* path = cn_arena_format(arena, "%s%s", from->legacy_prefix, names[i]);
+        const cn_h5_node* group = path ? cn_h5_find(from->h5, path) : NULL;
+        if (!path) return CN_NO_MEMORY(strlen(names[i]));
+        s->name = names[i];
+        CN_TRY(cn_h5_names(from, group, "weight_names", arena, &s->names, &s->count)); /* the group was seen when the file was opened */
+        s->weights = cn_arena_array(arena, s->count + 1, sizeof *s->weights);
+        if (!s->weights) return CN_NO_MEMORY(s->count * sizeof *s->weights);
+        for (size_t k = 0; k < s->count; k++) {
+            const char* weight = cn_arena_format(arena, "%s/%s", path, s->names[k]);
+            if (!weight) return CN_NO_MEMORY(strlen(path));
+            s->weights[k] = cn_document_variable(from, weight);
+        }
+        if (s->count > 0) (*count)++;
+    }
+    return CORNU_OK;
+}
+
+static const cn_layer* layer_of(cn_upgrade* u, const char* name) {
+    return cn_layer_find(cn_document_root(u->to), cn_upgrade_name(u, cn_document_root(u->from), name));
+}
+
+static bool all_names_known(cn_upgrade* u, const saved* list, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!layer_of(u, list[i].name)) return false;
+    }
+    return true;
+}
+
+/* Whether a layer has weights; *known: whether that can be told. */
+static cornu_status has_weights(cn_upgrade* u, const cn_layer* layer, bool* has, bool* known) {
+    part_list list = {.arena = &u->to->arena};
+
+    CN_TRY(add_parts(u, &list, layer, true));
+    *has = list.count > 0;
+    *known = !(list.count == 1 && list.items[0].count < 0);
+    return CORNU_OK;
+}
+
+/* By order: the layers that have weights, one to one. Layers of unknown classes count if the numbers agree only then. */
+static cornu_status bind_in_order(cn_upgrade* u, const saved* list, size_t count, const cn_match* match) {
+    const cn_layer* root = cn_document_root(u->to);
+    size_t sure = 0, perhaps = 0, next = 0;
+    bool has, known, with_unknown;
+
+    for (size_t i = 0; i < root->layer_count; i++) {
+        CN_TRY(has_weights(u, root->layers[i], &has, &known));
+        if (has) perhaps++;
+        if (has && known) sure++;
+    }
+    with_unknown = perhaps == count;
+    if (!with_unknown && sure != count)
+        return CN_FAIL(BAD_FILE, "%s: the file has weights for %zu layers, the model has %zu layers with weights", u->from->name, count, perhaps);
+    for (size_t i = 0; i < root->layer_count; i++) {
+        CN_TRY(has_weights(u, root->layers[i], &has, &known));
+        if (has && (known || with_unknown)) CN_TRY(bind_layer(u, root->layers[i], &list[next++], match));
+    }
+    return CORNU_OK;
+}
+
+static cornu_status bind_legacy(cn_upgrade* u, const cn_match* match) {
+    saved* list;
+    size_t count;
+    const cn_layer* root = cn_document_root(u->to);
+
+    CN_TRY(read_saved(u, &list, &count));
+    if (root->kind != CN_LAYER_FUNCTIONAL && root->kind != CN_LAYER_SEQUENTIAL) return CORNU_OK;
+    if (!match->by_name && !all_names_known(u, list, count)) return bind_in_order(u, list, count, match);
+    for (size_t i = 0; i < count; i++) {
+        const cn_layer* layer = layer_of(u, list[i].name);
+        if (layer) CN_TRY(bind_layer(u, layer, &list[i], match));
+    }
+    return CORNU_OK;
+}
+
+/* ---- files by paths ---- */
+
+/* The new layer of an old one, NULL where there is none. Depth: of nested models. */
+static const cn_layer* map_layer(cn_upgrade* u, const cn_layer* layer) {
+    const cn_layer* parent;
+
+    if (!layer->parent) return cn_document_root(u->to);
+    parent = map_layer(u, layer->parent);
+    return parent ? cn_layer_find(parent, cn_upgrade_name(u, layer->parent, layer->name)) : NULL;
+}
+
+static cornu_status bind_paths(cn_upgrade* u) {
+    for (size_t i = 0; i < u->from->variable_count; i++) {
+        const cn_variable* variable = &u->from->variables[i];
+        const cn_layer* layer = variable->layer ? map_layer(u, variable->layer) : NULL;
+        const char* path = variable->path;
+        cn_origin* origin;
+        if (layer) {
+            const char* below = path + strlen(variable->layer->path);
+            path = cn_arena_format(&u->to->arena, "%s%s", layer->path, *layer->path || *below != '/' ? below : below + 1);
+        }
+        CN_TRY(add_variable(u, path, variable, &origin));
+    }
+    return CORNU_OK;
+}
+
+cornu_status cn_upgrade_weights(cn_upgrade* u, const cn_match* match) {
+    u->to->variables = cn_arena_array(&u->to->arena, u->from->variable_count + 1, sizeof *u->to->variables);
+    if (!u->to->variables) return CN_NO_MEMORY(u->from->variable_count * sizeof *u->to->variables);
+    CN_TRY(u->from->legacy ? bind_legacy(u, match) : bind_paths(u));
+    return cn_weights_index(u->to);
+}

@@ -1,0 +1,83 @@
+// Pools: windows that reach outside, that cover everything, that cover nothing; every dtype.
+#include "tests/backend/cuda_cases.h"
+
+using namespace cuda_test;
+
+namespace {
+
+struct Shape {
+    Dims x, window, strides, low, high;
+};
+
+void expect_pool(cornu_dtype dtype, cn_op op, cn_pool_kind kind, const Shape& s, bool special = false) {
+    Case c(dtype);
+    cn_attr a = run_graph::no_attr();
+    c.special = special;
+    a.pool.kind = kind;
+    a.pool.spatial = (int)s.x.size() - 2;
+    for (int i = 0; i < a.pool.spatial; i++) {
+        size_t k = (size_t)i;
+        a.pool.window[i] = s.window[k];
+        if (op == CN_OP_adaptive_pool) continue;
+        a.pool.strides[i] = s.strides[k];
+        a.pool.pad_lo[i] = s.low[k];
+        a.pool.pad_hi[i] = s.high[k];
+    }
+    cn_id y = c.node(op, {c.input_of(s.x)}, a);
+    c.expect(y, kind == CN_POOL_MAX ? "max" : "mean");
+}
+
+const Shape kShapes[] = {
+    {{2, 9, 3}, {3}, {2}, {0}, {0}},
+    {{1, 8, 7, 5}, {2, 2}, {2, 2}, {0, 0}, {0, 0}},
+    {{2, 8, 7, 33}, {3, 3}, {2, 1}, {1, 0}, {1, 2}},
+    {{1, 4, 5, 6, 3}, {2, 2, 2}, {1, 2, 3}, {0, 1, 1}, {1, 1, 0}},
+    {{1, 3, 3, 1}, {2, 2}, {3, 3}, {3, 3}, {3, 3}}, // windows of padding alone
+    {{2, 11, 13, 5}, {11, 13}, {1, 1}, {0, 0}, {0, 0}}, // global
+    {{1, 9, 9, 40}, {9, 9}, {1, 1}, {2, 0}, {0, 2}},
+    {{3, 130, 1}, {128}, {1}, {0}, {0}},
+    {{1, 5, 6, 7, 2}, {5, 6, 7}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}},
+};
+
+const Shape kAdaptive[] = {
+    {{2, 9, 3}, {4}, {}, {}, {}},
+    {{2, 7, 5, 3}, {3, 2}, {}, {}, {}},
+    {{1, 3, 2, 2}, {5, 7}, {}, {}, {}}, // more cells out than in
+    {{1, 17, 19, 35}, {1, 2}, {}, {}, {}},
+    {{1, 4, 5, 6, 2}, {2, 3, 1}, {}, {}, {}},
+};
+
+TEST(CudaPool, Shapes) {
+    for (cornu_dtype dtype : kFloats) {
+        for (const Shape& s : kShapes) {
+            for (cn_pool_kind kind : {CN_POOL_MAX, CN_POOL_AVG}) expect_pool(dtype, CN_OP_pool, kind, s);
+        }
+    }
+}
+
+TEST(CudaPool, Adaptive) {
+    for (cornu_dtype dtype : kFloats) {
+        for (const Shape& s : kAdaptive) {
+            for (cn_pool_kind kind : {CN_POOL_MAX, CN_POOL_AVG}) expect_pool(dtype, CN_OP_adaptive_pool, kind, s);
+        }
+    }
+}
+
+TEST(CudaPool, Integers) {
+    for (cornu_dtype dtype : kIntegers) {
+        for (int i : {0, 2, 3, 4, 5}) {
+            for (cn_pool_kind kind : {CN_POOL_MAX, CN_POOL_AVG}) expect_pool(dtype, CN_OP_pool, kind, kShapes[i]);
+        }
+        expect_pool(dtype, CN_OP_adaptive_pool, CN_POOL_AVG, kAdaptive[1]);
+    }
+}
+
+TEST(CudaPool, NotFinite) {
+    for (cornu_dtype dtype : kFloats) {
+        for (int i : {0, 1, 2, 5, 6}) {
+            for (cn_pool_kind kind : {CN_POOL_MAX, CN_POOL_AVG}) expect_pool(dtype, CN_OP_pool, kind, kShapes[i], true);
+        }
+    }
+}
+
+}  // namespace
