@@ -138,8 +138,9 @@ typedef enum cornu_format {
 
 /* Whose form a legacy file (.h5, .json) is written in. */
 typedef enum cornu_dialect {
-    CORNU_DIALECT_KERAS = 0, /* Keras 3.15 */
-    CORNU_DIALECT_TF = 1     /* tf.keras 2.15 and tf_keras */
+    CORNU_DIALECT_AUTO = 0,  /* as the model's file has it where that is of the same format, else Keras 3.15 */
+    CORNU_DIALECT_KERAS = 1, /* Keras 3.15 */
+    CORNU_DIALECT_TF = 2     /* tf.keras 2.15 and tf_keras */
 } cornu_dialect;
 
 /* Told once for each thing that the format of a save cannot hold and that is therefore left out, in one sentence. */
@@ -173,7 +174,7 @@ typedef struct cornu_save_options {
     void* note_user;
 } cornu_save_options;
 #define CORNU_SAVE_OPTIONS_INIT \
-    {sizeof(cornu_save_options), CORNU_FORMAT_AUTO, 1, 1, NULL, NULL, CORNU_DIALECT_KERAS, 0, NULL, NULL}
+    {sizeof(cornu_save_options), CORNU_FORMAT_AUTO, 1, 1, NULL, NULL, CORNU_DIALECT_AUTO, 0, NULL, NULL}
 
 /* Opens a model file or directory; its content decides the format. Variables stay in the file until somebody needs
  * them, so the file must not change while the model lives. The model is the caller's: cornu_model_destroy.

@@ -81,19 +81,29 @@ static void give(void* to, const void* from, size_t size_there, size_t size_here
         memcpy((char*)to + sizeof(size_t), (const char*)from + sizeof(size_t), size - sizeof(size_t));
 }
 
-/* Parameters are the layers' variables; metrics, which tf.keras stored as well, are not. */
-static void count_variables(const cn_document* doc, cornu_model_info* info) {
-    bool has_config = cn_document_root(doc) != NULL;
+static uint64_t bytes_of(const cn_variable* variable) {
+    return variable->dtype == CORNU_STRING ? 0 : (uint64_t)variable->count * cornu_dtype_size(variable->dtype);
+}
 
+static void count_optimizer(const cn_document* doc, cornu_model_info* info) {
     info->variable_count = (int64_t)cn_document_variable_count(doc);
     for (int64_t i = 0; i < info->variable_count; i++) {
         const cn_variable* variable = cn_document_variable_at(doc, (size_t)i);
-        uint64_t bytes =
-            variable->dtype == CORNU_STRING ? 0 : (uint64_t)variable->count * cornu_dtype_size(variable->dtype);
-        if (variable->is_optimizer) {
-            info->optimizer_parameter_count += variable->count;
-            info->optimizer_bytes += bytes;
-        } else if (variable->layer || (!has_config && strncmp(variable->path, "metrics/", 8) != 0)) {
+        if (!variable->is_optimizer) continue;
+        info->optimizer_parameter_count += variable->count;
+        info->optimizer_bytes += bytes_of(variable);
+    }
+}
+
+/* Parameters are the layers' variables; metrics, which tf.keras stored as well, are not. */
+static void count_layers(const cn_document* doc, cornu_model_info* info) {
+    bool has_config = cn_document_root(doc) != NULL;
+
+    for (size_t i = 0; i < cn_document_variable_count(doc); i++) {
+        const cn_variable* variable = cn_document_variable_at(doc, i);
+        uint64_t bytes = bytes_of(variable);
+        if (variable->is_optimizer) continue;
+        if (variable->layer || (!has_config && strncmp(variable->path, "metrics/", 8) != 0)) {
             info->parameter_count += variable->count;
             info->weight_bytes += bytes;
             if (!has_config || cn_variable_is_trainable(variable)) info->trainable_count += variable->count;
@@ -130,7 +140,8 @@ cornu_status cornu_model_get_info(cornu_model* model, cornu_model_info* info) {
     }
     all.layer_count = cn_model_root_layers(model);
     all.asset_count = (int64_t)cn_document_asset_count(doc);
-    count_variables(doc, &all);
+    count_optimizer(doc, &all);
+    count_layers(cn_model_readable(model), &all);
     (void)pthread_rwlock_unlock(&model->lock);
     give(info, &all, info->size, sizeof all);
     return CORNU_OK;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keras/parts.h"
@@ -257,6 +258,21 @@ done:
     return st;
 }
 
+/* Metadata of a model that comes from another format, as Keras writes them: the time is the local one. */
+static cornu_status save_new_metadata(member_writer* to) {
+    char date[32], text[128];
+    time_t now = time(NULL);
+    struct tm local = {0};
+    int size;
+
+    (void)localtime_r(&now, &local);
+    (void)strftime(date, sizeof date, "%Y-%m-%d@%H:%M:%S", &local);
+    size = snprintf(text, sizeof text, "{\"keras_version\": \"3.15.1\", \"date_saved\": \"%s\"}", date);
+    CN_TRY(begin_member(to, CN_MEMBER_METADATA, (uint64_t)size));
+    CN_TRY(write_member(to, text, (uint64_t)size));
+    return end_member(to);
+}
+
 static cornu_status save_weights(cn_document* doc, member_writer* to) {
     cornu_status st = CORNU_OK;
     cn_source* bytes;
@@ -279,7 +295,9 @@ static cornu_status save_members(cn_document* doc, member_writer* to) {
     if (!state->config)
         return CN_FAIL(UNSUPPORTED, "%s: the file holds weights only; a .keras needs a config as well (config_path)",
                        doc->name);
-    CN_TRY(save_json(doc, to, CN_MEMBER_METADATA, state->metadata, state->metadata_changed));
+    if (!doc->view_of && (doc->format == &cn_format_keras || doc->format == &cn_format_keras_dir))
+        CN_TRY(save_json(doc, to, CN_MEMBER_METADATA, state->metadata, state->metadata_changed));
+    else CN_TRY(save_new_metadata(to));
     CN_TRY(save_json(doc, to, CN_MEMBER_CONFIG, state->config, state->config_changed));
     CN_TRY(save_weights(doc, to));
     for (int pass = 0; pass < 2; pass++) {

@@ -102,31 +102,3 @@ cornu_status cn_format_sniff(cn_document* doc, int dir_fd, const cn_format** out
     if (is_json(doc)) return cn_json_sniff(doc, out);
     return refuse_foreign(doc);
 }
-
-/* ---- saving: by the extension ---- */
-
-static bool ends_with(const char* text, const char* end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n > m && memcmp(text + n - m, end, m) == 0;
-}
-
-cornu_status cn_format_of_path(const char* path, cornu_format asked, const cn_format** out) {
-    *out = NULL;
-    if (asked != CORNU_FORMAT_AUTO) {
-        *out = cn_format_of(asked);
-        if (!*out) return CN_FAIL(BAD_ARGUMENT, "cannot save '%s': %d is no format", path, (int)asked);
-        return CORNU_OK;
-    }
-    if (ends_with(path, "/")) {
-        *out = &cn_format_keras_dir;
-        return CORNU_OK;
-    }
-    for (size_t i = 0; i < FORMAT_COUNT; i++) {
-        if (formats[i]->extension && ends_with(path, formats[i]->extension)) *out = formats[i];
-    }
-    if (*out) return CORNU_OK;
-    return CN_FAIL(BAD_ARGUMENT,
-                   "cannot save '%s': its extension names no format; known are .keras (archive), .weights.h5 "
-                   "(weights only), and a path that ends with '/' (directory)",
-                   path);
-}

@@ -125,14 +125,13 @@ cornu_status cn_format_sniff(cn_document* doc, int dir_fd, const cn_format** out
 /* CORNU_BAD_ARGUMENT when there is a directory at path that holds something else than a model's members: a save would
  * remove it. */
 cornu_status cn_format_check_directory(const char* path);
-/* The row that a save to path means; CORNU_BAD_ARGUMENT names the extensions. */
-cornu_status cn_format_of_path(const char* path, cornu_format asked, const cn_format** out);
 
 struct cn_save_job {
     cn_sink* sink;
     const char* path; /* NULL when saving to memory */
     cornu_save_options options;
     uint64_t done, total; /* bytes, for options.progress */
+    cn_buf made, stale;   /* paths, NUL behind each: of files in place already, which go when the save fails, and of those that go when it is done */
 };
 
 /* Counts size more bytes as done; CORNU_CANCELLED when the caller wants to stop. */

@@ -141,20 +141,27 @@ static bool is_recurrent(const char* class_name) {
     return false;
 }
 
-/* The keyword arguments of a node: behind its last reference. */
-static const cn_json* kwargs_of(const cn_json* node) {
-    const cn_json* last = cn_json_at(node, cn_json_size(node) - 1);
-    return cn_json_size(node) > 0 && cn_json_size(last) == 4 ? cn_json_at(last, 3) : NULL;
+/* tf.keras wrote the node of a call on one tensor that was not in a list as the reference itself. */
+static bool is_bare(const cn_json* node) { return cn_json_is(node, CN_JSON_ARRAY) && cn_json_is(cn_json_at(node, 0), CN_JSON_STRING); }
+
+size_t cn_upgrade_node_size(const cn_json* node) { return is_bare(node) ? 1 : cn_json_is(node, CN_JSON_ARRAY) ? cn_json_size(node) : 0; }
+
+const cn_json* cn_upgrade_node_at(const cn_json* node, size_t i) { return is_bare(node) ? node : cn_json_at(node, i); }
+
+const cn_json* cn_upgrade_kwargs(const cn_json* node) {
+    size_t count = cn_upgrade_node_size(node);
+    const cn_json* kwargs = count > 0 ? cn_json_at(cn_upgrade_node_at(node, count - 1), 3) : NULL;
+    return cn_json_is(kwargs, CN_JSON_OBJECT) ? kwargs : NULL;
 }
 
 static void put_legacy_call(cn_upgrade* u, const cn_layer* model, const cn_layer* layer, const cn_json* node) {
-    size_t count = cn_json_size(node);
-    const cn_json* kwargs = cn_json_is(node, CN_JSON_ARRAY) ? kwargs_of(node) : NULL;
-    bool states = count > 1 && cn_json_is(node, CN_JSON_ARRAY) && is_recurrent(layer->class_name);
+    size_t count = cn_upgrade_node_size(node);
+    const cn_json* kwargs = cn_upgrade_kwargs(node);
+    bool states = count > 1 && is_recurrent(layer->class_name);
     bool any = false;
 
     cn_upgrade_put(u, "{\"args\": [");
-    if ((count == 1 && cn_json_is(node, CN_JSON_ARRAY)) || states) cn_upgrade_put_argument(u, model, cn_json_at(node, 0));
+    if (count == 1 || states) cn_upgrade_put_argument(u, model, cn_upgrade_node_at(node, 0));
     else cn_upgrade_put_argument(u, model, node);
     cn_upgrade_put(u, "], \"kwargs\": {");
     for (size_t i = 1; states && i < count; i++) {

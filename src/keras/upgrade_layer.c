@@ -505,7 +505,7 @@ static void put_config(cn_upgrade* u, const cn_layer* layer, const char* now, co
         const cn_json* value = cn_json_at(layer->config, i);
         check_refused(u, layer, now, old, value);
         if (!key || (merge && !merge_has(now, key))) continue;
-        if (key != old && cn_json_get(layer->config, key)) continue; /* it has the new key, too */
+        if (strcmp(key, old) != 0 && cn_json_get(layer->config, key)) continue; /* it has the new key, too */
         if (any) cn_upgrade_put(u, ", ");
         any = true;
         if (strcmp(key, "name") == 0 && name) {

@@ -130,11 +130,6 @@ static void begin_calls(cn_upgrade* u, const char* op, const char* name) {
 
 static bool is_constant(const cn_json* reference) { return cn_json_equals(cn_json_at(reference, 0), "_CONSTANT_VALUE"); }
 
-static const cn_json* last_kwargs(const cn_json* node) {
-    const cn_json* kwargs = cn_json_at(cn_json_at(node, cn_json_size(node) - 1), 3);
-    return cn_json_is(kwargs, CN_JSON_OBJECT) ? kwargs : NULL;
-}
-
 /* Whether the keyword arguments are those of the row, the same in every call where they become attributes. */
 static bool arguments_fit(const op_row* row, const cn_json* kwargs, char* what, size_t size) {
     for (size_t i = 0; i < cn_json_size(kwargs); i++) {
@@ -160,11 +155,11 @@ static void put_attributes(cn_upgrade* u, const cn_layer* layer, const op_row* r
 }
 
 static void put_first(cn_upgrade* u, const cn_layer* model, const cn_json* node) {
-    size_t count = cn_json_size(node);
+    size_t count = cn_upgrade_node_size(node);
 
     if (count != 1) cn_upgrade_put(u, "[");
     for (size_t i = 0; i < count; i++) {
-        const cn_json* reference = cn_json_at(node, i);
+        const cn_json* reference = cn_upgrade_node_at(node, i);
         if (i) cn_upgrade_put(u, ", ");
         if (is_constant(reference)) cn_upgrade_put_value(u, model, NULL, cn_json_at(reference, 2));
         else cn_upgrade_put_argument(u, model, reference);
@@ -183,16 +178,16 @@ static bool put_lambda(cn_upgrade* u, const cn_layer* model, const cn_layer* lay
         return false;
     }
     for (size_t i = 0; i < cn_json_size(nodes); i++) {
-        if (arguments_fit(row, last_kwargs(cn_json_at(nodes, i)), what, sizeof what)) continue;
+        if (arguments_fit(row, cn_upgrade_kwargs(cn_json_at(nodes, i)), what, sizeof what)) continue;
         cn_upgrade_add_note(u, layer->name, "%s: argument '%s' of TensorFlow function 'tf.%s' has no counterpart here", cn_layer_describe(layer), what, function);
         return false;
     }
     begin_entry(u, row->op, name);
-    put_attributes(u, layer, row, last_kwargs(cn_json_at(nodes, 0)));
+    put_attributes(u, layer, row, cn_upgrade_kwargs(cn_json_at(nodes, 0)));
     begin_calls(u, row->op, name);
     for (size_t i = 0; i < cn_json_size(nodes); i++) {
         const cn_json* node = cn_json_at(nodes, i);
-        const cn_json* second = row->second ? cn_json_get(last_kwargs(node), row->second) : NULL;
+        const cn_json* second = row->second ? cn_json_get(cn_upgrade_kwargs(node), row->second) : NULL;
         cn_upgrade_put(u, i ? ", {\"args\": [" : "{\"args\": [");
         put_first(u, model, node);
         if (second) {
@@ -257,7 +252,7 @@ static bool put_slicing(cn_upgrade* u, const cn_layer* model, const cn_layer* la
         cn_upgrade_put(u, i ? ", {\"args\": [" : "{\"args\": [");
         put_first(u, model, node);
         cn_upgrade_put(u, ", ");
-        good = cn_json_get(last_kwargs(node), "slice_spec") && put_spec(u, model, cn_json_get(last_kwargs(node), "slice_spec"));
+        good = cn_json_get(cn_upgrade_kwargs(node), "slice_spec") && put_spec(u, model, cn_json_get(cn_upgrade_kwargs(node), "slice_spec"));
         cn_upgrade_put(u, "], \"kwargs\": {}}");
     }
     cn_upgrade_put(u, "]}");
@@ -276,10 +271,10 @@ static bool put_positions(cn_upgrade* u, const cn_layer* model, const cn_layer* 
         const cn_json* constant = cn_json_get(constants, i ? "1" : "0");
         if (i) cn_upgrade_put(u, ", ");
         if (constant) cn_upgrade_put_value(u, model, NULL, constant);
-        else if (next < cn_json_size(node)) cn_upgrade_put_argument(u, model, cn_json_at(node, next++));
+        else if (next < cn_upgrade_node_size(node)) cn_upgrade_put_argument(u, model, cn_upgrade_node_at(node, next++));
         else return false;
     }
-    return next == cn_json_size(node);
+    return next == cn_upgrade_node_size(node);
 }
 
 /* The op of a NodeDef. transpose_a and the like must not be set. */

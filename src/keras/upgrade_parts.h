@@ -47,6 +47,11 @@ void cn_upgrade_put_string(cn_upgrade* u, const char* text);
 bool cn_upgrade_reference(cn_upgrade* u, const cn_layer* model, const cn_json* node, const cn_layer** layer, int64_t* call);
 /* Writes a reference as a tensor of Keras 3. */
 void cn_upgrade_put_tensor(cn_upgrade* u, const cn_layer* model, const cn_json* reference);
+/* References of a node: the list of them, or the one that the node itself is. */
+size_t cn_upgrade_node_size(const cn_json* node);
+const cn_json* cn_upgrade_node_at(const cn_json* node, size_t i);
+/* The keyword arguments of a node, behind its last reference; NULL for none. */
+const cn_json* cn_upgrade_kwargs(const cn_json* node);
 /* Writes an argument of a call: references as tensors, constants as they are. */
 void cn_upgrade_put_argument(cn_upgrade* u, const cn_layer* model, const cn_json* value);
 

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "keras/trained.h"
 
+#include "keras/upgrade.h"
 #include "lower/lower.h"
 
 /* ---- trainable ---- */
@@ -56,6 +57,7 @@ bool cn_variable_is_trainable(const cn_variable* variable) {
 
 typedef struct describer {
     cornu_model* model;
+    cn_document* doc; /* the model's, in the form that is lowered */
     cn_layer_row* rows;
     int64_t count;
 } describer;
@@ -151,7 +153,7 @@ static cornu_status add_group(describer* cx, const cn_variable* variable) {
     cn_layer_row* row = &cx->rows[cx->count++];
     cn_arena* strings = &cx->model->strings;
     size_t n = group_size(variable);
-    const cn_h5_node* vars = variable->node->parent;
+    const cn_h5_node* vars = variable->node ? variable->node->parent : NULL;
     const char* name = vars ? cn_h5_attribute_text(vars, "name") : NULL;
     char* path = cn_arena_strndup(strings, variable->path, n);
 
@@ -168,7 +170,7 @@ static cornu_status add_group(describer* cx, const cn_variable* variable) {
 }
 
 static cornu_status add_groups(describer* cx) {
-    const cn_document* doc = cx->model->document;
+    const cn_document* doc = cx->doc;
     const cn_variable* last = NULL;
 
     for (size_t i = 0; i < cn_document_variable_count(doc); i++) {
@@ -208,7 +210,7 @@ static void count_variable(cn_layer_row** rows, int64_t count, const cn_variable
 }
 
 static cornu_status count_parameters(describer* cx) {
-    const cn_document* doc = cx->model->document;
+    const cn_document* doc = cx->doc;
     cn_layer_row** sorted = cn_alloc_zero((size_t)cx->count + 1, sizeof *sorted);
 
     if (!sorted) return CN_NO_MEMORY((size_t)cx->count * sizeof *sorted);
@@ -296,7 +298,7 @@ static cornu_status lower_once(shape_watch* w, const cn_port* ports, int count, 
             types[i].dims[k] = ports[i].dims[k] >= 0 ? ports[i].dims[k] : k == 0 ? batch : inner;
         }
     }
-    st = cn_lower_model(w->cx->model->document, &options, types, count, &program);
+    st = cn_lower_model(w->cx->doc, &options, types, count, &program);
     if (st == CORNU_OK) cn_program_deinit(&program);
     return st;
 }
@@ -312,9 +314,11 @@ static cornu_status describe_shapes(describer* cx) {
 
     for (int64_t i = 0; i < cx->count; i++) {
         const cn_layer* layer = cx->rows[i].layer;
-        if (layer && !cn_lower_knows(layer)) cx->rows[i].info.missing = layer->kind == CN_LAYER_OP ? "the operation is not known here" : "the class is not known here";
+        const char* note = layer ? cn_document_upgrade_note(cx->doc, layer->name) : NULL;
+        if (note) cx->rows[i].info.missing = note;
+        else if (layer && !cn_lower_knows(layer)) cx->rows[i].info.missing = layer->kind == CN_LAYER_OP ? "the operation is not known here" : "the class is not known here";
     }
-    if (cn_lower_ports(cx->model->document, NULL, &arena, &ports, &count) != CORNU_OK) goto done;
+    if (cn_lower_ports(cx->doc, NULL, &arena, &ports, &count) != CORNU_OK) goto done;
     w.first = cn_arena_array(&arena, (size_t)cx->count * WATCHED_OUTPUTS, sizeof *w.first);
     types = cn_arena_array(&arena, (size_t)count + 1, sizeof *types);
     if (!w.first || !types) {
@@ -331,11 +335,17 @@ done:
     return st;
 }
 
+cn_document* cn_model_readable(const cornu_model* model) {
+    cn_document* doc;
+    return cn_document_upgraded(model->document, &doc) == CORNU_OK ? doc : model->document;
+}
+
 cornu_status cn_model_describe_layers(cornu_model* model) {
-    const cn_layer* root = cn_document_root(model->document);
+    cn_document* doc = cn_model_readable(model);
+    const cn_layer* root = cn_document_root(doc);
     bool from_config = root && root->layer_count > 0;
-    int64_t room = from_config ? count_rows(root) : (int64_t)cn_document_variable_count(model->document);
-    describer cx = {model, NULL, 0};
+    int64_t room = from_config ? count_rows(root) : (int64_t)cn_document_variable_count(doc);
+    describer cx = {model, doc, NULL, 0};
 
     if (model->layer_rows) return CORNU_OK;
     cx.rows = cn_arena_array(&model->strings, (size_t)room + 1, sizeof *cx.rows);
@@ -350,7 +360,7 @@ cornu_status cn_model_describe_layers(cornu_model* model) {
 }
 
 int64_t cn_model_root_layers(const cornu_model* model) {
-    const cn_layer* root = cn_document_root(model->document);
+    const cn_layer* root = cn_document_root(cn_model_readable(model));
     int64_t count = 0;
 
     for (size_t i = 0; root && i < root->layer_count; i++) {

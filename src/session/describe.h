@@ -15,6 +15,8 @@ typedef struct cn_layer_row {
     const cn_layer* layer; /* NULL for a group of the weights file that no config describes */
 } cn_layer_row;
 
+/* The document in Keras 3.15's form, or as it stands in the file where it cannot be brought to that. */
+cn_document* cn_model_readable(const cornu_model* model);
 /* Fills model->layer_rows (cn_layer_row) and layer_row_count if that was not done since the config changed; the lock is
  * held alone. On failure there are none. */
 cornu_status cn_model_describe_layers(cornu_model* model);

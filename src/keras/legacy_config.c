@@ -1,0 +1,177 @@
+#include "keras/legacy_config.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "keras/parts.h"
+
+void cn_legacy_key(cn_buf* out, bool* first, const char* key, size_t size) {
+    if (!*first) cn_buf_text(out, ", ");
+    *first = false;
+    cn_json_print_string(out, key, size);
+    cn_buf_text(out, ": ");
+}
+
+bool cn_legacy_is_model(const cn_json* object) {
+    const cn_json* name = cn_json_get(object, "class_name");
+
+    if (!cn_json_is(cn_json_get(cn_json_get(object, "config"), "layers"), CN_JSON_ARRAY)) return false;
+    return cn_json_equals(name, "Functional") || cn_json_equals(name, "Sequential") || cn_json_equals(name, "Model");
+}
+
+const char* cn_legacy_class(const cn_json* object) {
+    const char* registered = cn_json_string(cn_json_get(object, "registered_name"), NULL);
+    const char* name = cn_json_string(cn_json_get(object, "class_name"), NULL);
+
+    return registered && strchr(registered, '>') ? registered : name;
+}
+
+/* ---- Keras 3's own form: only the entries of a model's layers are in the old one ---- */
+
+static cornu_status print_value(const cn_json* value, cn_buf* out);
+
+static cornu_status print_element(const cn_json* object, cn_buf* out);
+
+/* The config of a model: its layers as elements, all else as it is. */
+static cornu_status print_model_config(const cn_json* config, cn_buf* out) {
+    bool first = true;
+
+    cn_buf_text(out, "{");
+    for (size_t i = 0; i < cn_json_size(config); i++) {
+        size_t size;
+        const char* key = cn_json_key_at(config, i, &size);
+        const cn_json* value = cn_json_at(config, i);
+        cn_legacy_key(out, &first, key, size);
+        if (strcmp(key, "layers") != 0) {
+            CN_TRY(print_value(value, out));
+            continue;
+        }
+        cn_buf_text(out, "[");
+        for (size_t k = 0; k < cn_json_size(value); k++) {
+            if (k > 0) cn_buf_text(out, ", ");
+            CN_TRY(print_element(cn_json_at(value, k), out));
+        }
+        cn_buf_text(out, "]");
+    }
+    cn_buf_text(out, "}");
+    return cn_buf_check(out);
+}
+
+/* Any value, without shared_object_id, which legacy files do not have. Depth: that of JSON. */
+static cornu_status print_value(const cn_json* value, cn_buf* out) {
+    bool object = cn_json_is(value, CN_JSON_OBJECT), first = true, model = cn_legacy_is_model(value);
+
+    if (!object && !cn_json_is(value, CN_JSON_ARRAY)) return cn_json_print(value, out);
+    cn_buf_text(out, object ? "{" : "[");
+    for (size_t i = 0; i < cn_json_size(value); i++) {
+        size_t size = 0;
+        const char* key = object ? cn_json_key_at(value, i, &size) : NULL;
+        if (key && strcmp(key, "shared_object_id") == 0) continue;
+        if (key) cn_legacy_key(out, &first, key, size);
+        else if (i > 0) cn_buf_text(out, ", ");
+        if (key && model && strcmp(key, "config") == 0) CN_TRY(print_model_config(cn_json_at(value, i), out));
+        else CN_TRY(print_value(cn_json_at(value, i), out));
+    }
+    cn_buf_text(out, object ? "}" : "]");
+    return cn_buf_check(out);
+}
+
+static cornu_status print_element(const cn_json* object, cn_buf* out) {
+    static const char* const kept[] = {"config", "name", "inbound_nodes"};
+    const char* name = cn_legacy_class(object);
+    bool first = true;
+
+    cn_buf_text(out, "{");
+    cn_legacy_key(out, &first, "class_name", 10);
+    cn_json_print_string(out, name ? name : "", name ? strlen(name) : 0);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        const cn_json* value = cn_json_get(object, kept[i]);
+        if (!value) continue;
+        cn_legacy_key(out, &first, kept[i], strlen(kept[i]));
+        if (i == 0 && cn_legacy_is_model(object)) CN_TRY(print_model_config(value, out));
+        else CN_TRY(print_value(value, out));
+    }
+    cn_buf_text(out, "}");
+    return cn_buf_check(out);
+}
+
+/* Legacy files have no module, so that Keras takes an operation for the layer of its name. */
+static cornu_status refuse_operations(const cn_document* doc, const cn_layer* model) {
+    for (size_t i = 0; i < model->layer_count; i++) {
+        const cn_layer* layer = model->layers[i];
+        if (layer->kind == CN_LAYER_OP)
+            return CN_FAIL(UNSUPPORTED, "%s: operation '%s' (%s): Keras cannot read an operation back from legacy HDF5; .keras holds it",
+                           doc->name, layer->name, layer->class_name);
+        CN_TRY(refuse_operations(doc, layer)); /* depth: that of JSON */
+    }
+    return CORNU_OK;
+}
+
+cornu_status cn_legacy_print_model(const cn_document* doc, cornu_dialect dialect, cn_buf* out) {
+    const cn_layer* root = cn_document_root(doc);
+
+    if (!root) return CN_FAIL(UNSUPPORTED, "%s: the file holds weights only; .h5 of a whole model needs an architecture (config_path)", doc->name);
+    if (root->kind != CN_LAYER_FUNCTIONAL && root->kind != CN_LAYER_SEQUENTIAL)
+        return CN_FAIL(UNSUPPORTED, "%s: the model is of class %s; legacy HDF5 holds Functional and Sequential models only", doc->name,
+                       root->class_name);
+    if (dialect == CORNU_DIALECT_TF) return cn_legacy_print_tf_model(doc, root->object, out);
+    CN_TRY(refuse_operations(doc, root));
+    return print_element(root->object, out);
+}
+
+/* ---- training_config ---- */
+
+/* Short names of losses that Keras's legacy reader does not know. */
+static const struct {
+    const char* alias;
+    const char* name;
+} losses[] = {
+    {"mse", "mean_squared_error"},
+    {"mae", "mean_absolute_error"},
+    {"mape", "mean_absolute_percentage_error"},
+    {"msle", "mean_squared_logarithmic_error"},
+    {"bce", "binary_crossentropy"},
+    {"kld", "kl_divergence"},
+};
+
+static cornu_status print_compiled(const cn_document* doc, const cn_json* value, cornu_dialect dialect, cn_buf* out) {
+    return dialect == CORNU_DIALECT_TF ? cn_legacy_print_tf_value(doc, value, out) : print_value(value, out);
+}
+
+/* A loss, or lists and dicts of them. */
+static cornu_status print_losses(const cn_document* doc, const cn_json* value, cornu_dialect dialect, cn_buf* out) {
+    bool object = cn_json_is(value, CN_JSON_OBJECT), first = true;
+    const char* text = cn_json_string(value, NULL);
+
+    for (size_t i = 0; text && i < sizeof losses / sizeof *losses; i++) {
+        if (strcasecmp(losses[i].alias, text) == 0) {
+            cn_json_print_string(out, losses[i].name, strlen(losses[i].name));
+            return cn_buf_check(out);
+        }
+    }
+    if ((!object && !cn_json_is(value, CN_JSON_ARRAY)) || cn_json_get(value, "class_name")) return print_compiled(doc, value, dialect, out);
+    cn_buf_text(out, object ? "{" : "[");
+    for (size_t i = 0; i < cn_json_size(value); i++) {
+        size_t size = 0;
+        const char* key = object ? cn_json_key_at(value, i, &size) : NULL;
+        if (key) cn_legacy_key(out, &first, key, size);
+        else if (i > 0) cn_buf_text(out, ", ");
+        CN_TRY(print_losses(doc, cn_json_at(value, i), dialect, out));
+    }
+    cn_buf_text(out, object ? "}" : "]");
+    return cn_buf_check(out);
+}
+
+cornu_status cn_legacy_print_compile(const cn_document* doc, const cn_json* compile, cornu_dialect dialect, cn_buf* out) {
+    static const char* const keys[] = {"loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile"};
+    bool first = true;
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const cn_json* value = cn_json_get(compile, keys[i]);
+        if (!value && i > 3) continue; /* the first four are asked for by their keys */
+        cn_legacy_key(out, &first, keys[i], strlen(keys[i]));
+        if (i == 0) CN_TRY(print_losses(doc, value, dialect, out));
+        else CN_TRY(print_compiled(doc, value, dialect, out));
+    }
+    return cn_buf_check(out);
+}
