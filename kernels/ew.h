@@ -357,6 +357,7 @@ struct cn_ew_class<float> {
         const double wide = static_cast<double>(x);
         if (fn == CN_FN_tanh_shrink) return static_cast<float>(wide - tanh(wide));
         if (fn == CN_FN_squareplus) return static_cast<float>(0.5 * (wide + sqrt(wide * wide + static_cast<double>(p))));
+        if (fn == CN_FN_sinc) return x == 0 ? 1.0f : static_cast<float>(sin(3.14159265358979323846 * wide) / (3.14159265358979323846 * wide));
         return cn_ew1_float<float>(fn, x, p, q, r);
     }
     CN_DEVICE static float ew2(int fn, float x, float z) { return cn_ew2_float<float>(fn, x, z); }
