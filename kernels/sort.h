@@ -19,6 +19,7 @@ typedef struct cn_sort_args {
     void* scratch; /* cn_sort_scratch bytes */
     int dtype;
     int size; /* of an element, in bytes */
+    bool floats; /* a float dtype */
     bool descending, indices;
     cn_lines lines; /* of one axis */
 } cn_sort_args;

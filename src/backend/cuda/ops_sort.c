@@ -1,5 +1,6 @@
 /* Sort along an axis. */
 #include "backend/cuda/cuda.h"
+#include "base/dtype.h"
 #include "kernels/sort.h"
 
 static cornu_status launch_sort(const cn_cuda_step* step, const cn_cuda_frame* frame) {
@@ -19,6 +20,7 @@ cornu_status cn_cuda_prepare_sort(cn_cuda_executable* e, cn_cuda_step* step) {
     if (!a) return CN_NO_MEMORY(sizeof *a);
     if (x->dims[attr->axis] > INT32_MAX) return CN_FAIL(UNSUPPORTED, "sort of %lld elements; an axis may have %d", (long long)x->dims[attr->axis], INT32_MAX);
     a->dtype = (int)x->dtype;
+    a->floats = cn_dtype_is_float(x->dtype);
     a->size = (int)cornu_dtype_size(x->dtype);
     a->descending = attr->descending;
     a->indices = attr->indices;
