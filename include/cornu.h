@@ -357,6 +357,70 @@ CORNU_API cornu_status cornu_model_schedule_value(cornu_model* model, int32_t wh
 CORNU_API cornu_status cornu_model_set_learning_rate(cornu_model* model, int32_t which, double value);
 CORNU_API cornu_status cornu_model_set_iterations(cornu_model* model, int32_t which, int64_t value);
 
+/* ---- Comparing and checking models ----------------------------------------------------------------------------- */
+
+typedef enum cornu_difference_kind {
+    CORNU_DIFF_CONFIG = 0,  /* layers and how they are connected */
+    CORNU_DIFF_COMPILE = 1, /* losses, metrics and the optimizer's config */
+    CORNU_DIFF_WEIGHT = 2,
+    CORNU_DIFF_OPTIMIZER = 3, /* the optimizer's variables */
+    CORNU_DIFF_ASSET = 4
+} cornu_difference_kind;
+
+/* Something in which two models differ. Strings are borrowed until the diff is destroyed. */
+typedef struct cornu_difference {
+    size_t size; /* sizeof(cornu_difference), set by the caller */
+    cornu_difference_kind kind;
+    const char* place; /* "layer 'dense': units", a variable's path, an asset's name */
+    const char* a;     /* what each has, as text: JSON, "float32 (3, 4)", "12 bytes"; NULL: nothing */
+    const char* b;
+    int has_errors;     /* 1: of elements of one shape; then */
+    double max_error;   /* the largest |a - b|; infinite where one has a NaN and the other not */
+    double mean_error;  /* over all elements */
+    int64_t count;      /* elements */
+    int64_t different;  /* of them that differ */
+} cornu_difference;
+
+typedef struct cornu_diff cornu_diff;
+/* Compares two models, also of different formats: configs by value, whatever the order of keys and the spelling of numbers, identities of shared objects
+ * left out; variables by their place, those of optimizers by what they are. Versions and dates are not compared. *out is the caller's:
+ * cornu_diff_destroy; without differences it has none. Thread-safe. */
+CORNU_API cornu_status cornu_model_diff(cornu_model* a, cornu_model* b, cornu_diff** out);
+CORNU_API int64_t cornu_diff_count(const cornu_diff* diff);
+CORNU_API cornu_status cornu_diff_get(const cornu_diff* diff, int64_t index, cornu_difference* difference);
+CORNU_API void cornu_diff_destroy(cornu_diff* diff);
+
+typedef enum cornu_severity {
+    CORNU_PROBLEM = 0, /* refused, misread or not runnable */
+    CORNU_NOTE = 1     /* good to know; nothing is refused or misread */
+} cornu_severity;
+
+/* Something that check has found. Strings are borrowed until the check is destroyed. */
+typedef struct cornu_finding {
+    size_t size; /* sizeof(cornu_finding), set by the caller */
+    cornu_severity severity;
+    const char* who;    /* "keras": Keras 3.15 refuses or misreads it; "cornu": it does not run here */
+    const char* code;   /* a word that stays the same: "unknown-class", "unknown-key", "missing-variable", ... */
+    const char* place;  /* "layer 'dense' (Dense)", "compile_config", a variable, a member of the archive, "file" */
+    const char* what;   /* one sentence */
+    const char* remedy; /* one sentence */
+} cornu_finding;
+
+typedef struct cornu_check_options {
+    size_t size;                      /* sizeof(cornu_check_options) */
+    const char* const* custom_objects; /* names that the caller declares: found as declared, not as unknown */
+    int n_custom_objects;
+} cornu_check_options;
+#define CORNU_CHECK_OPTIONS_INIT {sizeof(cornu_check_options), NULL, 0}
+
+typedef struct cornu_check cornu_check;
+/* Looks for every reason for which Keras 3.15 would refuse or misread the file, and for which Cornu would not run it. Load with safe_mode 0, so that
+ * a file with code can be checked; nothing of it is run. *out is the caller's: cornu_check_destroy. Thread-safe. */
+CORNU_API cornu_status cornu_model_check(cornu_model* model, const cornu_check_options* options, cornu_check** out);
+CORNU_API int64_t cornu_check_count(const cornu_check* check);
+CORNU_API cornu_status cornu_check_get(const cornu_check* check, int64_t index, cornu_finding* finding);
+CORNU_API void cornu_check_destroy(cornu_check* check);
+
 /* ---- Sessions: models that run --------------------------------------------------------------------------------- */
 
 typedef struct cornu_session cornu_session;

@@ -227,6 +227,8 @@ const cn_layer* cn_layers_owner(const cn_config_state* state, const char* path);
 
 /* safe.c: CORNU_REFUSED naming the layer, when the config holds code or a path. */
 cornu_status cn_config_check_safe(const cn_document* doc, const cn_json* root);
+/* The same for one object alone, not what is in it. */
+cornu_status cn_config_check_object(const char* file, const char* layer, const cn_json* object);
 
 /* state.c: parses the config and the metadata (NULL for none) into a new state. Metadata that are no JSON are kept as a
  * member only. */
