@@ -77,48 +77,63 @@ struct runs {
     int32_t* places;
 };
 
+/* Puts the smaller pair of two first, or last. */
+CN_DEVICE void order_pair(uint64_t* keys, int32_t* places, int gap, bool up) {
+    const pair x = {keys[0], places[0]}, y = {keys[gap], places[gap]};
+    if (up != is_less(y, x)) return;
+    keys[0] = y.key, places[0] = y.at;
+    keys[gap] = x.key, places[gap] = x.at;
+}
+
 /* `width` pairs, a power of 2. */
 CN_DEVICE void sort_tile(uint64_t* keys, int32_t* places, int width) {
     for (int size = 2; size <= width; size *= 2) {
         for (int gap = size / 2; gap > 0; gap /= 2) {
             __syncthreads();
             for (int t = static_cast<int>(threadIdx.x); t < width / 2; t += static_cast<int>(blockDim.x)) {
-                const int low = 2 * t - (t & (gap - 1)), high = low + gap;
-                const pair x = {keys[low], places[low]}, y = {keys[high], places[high]};
-                if (((low & size) == 0) != is_less(y, x)) continue;
-                keys[low] = y.key, places[low] = y.at;
-                keys[high] = x.key, places[high] = x.at;
+                const int low = 2 * t - (t & (gap - 1));
+                order_pair(keys + low, places + low, gap, (low & size) == 0);
             }
         }
     }
     __syncthreads();
 }
 
-/* A block a tile; the only tile of a line goes to y, others to r. Pads sort behind all elements. */
-CN_KERNEL(THREADS) sort_tiles(cn_sort_args a, runs r, int width, cn_divisor tiles, int64_t stride) {
-    CN_DYN_SHARED(uint64_t, keys);
+/* The tile of `width` elements that begins with element from of a line. The ONLY tile of a line goes to y, others to r. Pads sort behind all
+ * elements. */
+template <bool ONLY>
+CN_DEVICE void sort_part(const cn_sort_args& a, const runs& r, uint64_t* keys, int width, int64_t line, int64_t from, int64_t stride) {
     int32_t* places = reinterpret_cast<int32_t*>(keys + width);
-    const int64_t n = a.lines.over;
+    const int64_t n = a.lines.over, start = cn_line_start(a.lines, r.first + line);
+    const int count = static_cast<int>(n - from < width ? n - from : width);
 
-    for (int64_t t = blockIdx.x; t < r.lines * tiles.value; t += gridDim.x) {
-        const int64_t line = cn_quotient(t, tiles), from = (t - line * tiles.value) * width;
-        const int64_t start = cn_line_start(a.lines, r.first + line);
-        const int count = static_cast<int>(n - from < width ? n - from : width);
+    for (int i = static_cast<int>(threadIdx.x); i < width; i += static_cast<int>(blockDim.x)) {
+        keys[i] = i < count ? key_of(a, start + (from + i) * stride) : UINT64_MAX;
+        places[i] = i < count ? static_cast<int32_t>(from + i) : INT32_MAX;
+    }
+    sort_tile(keys, places, width);
+    for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) {
+        if (ONLY) {
+            emit(a, start, stride, i, places[i]);
+        } else {
+            r.keys[line * n + from + i] = keys[i];
+            r.places[line * n + from + i] = places[i];
+        }
+    }
+    __syncthreads();
+}
 
-        for (int i = static_cast<int>(threadIdx.x); i < width; i += static_cast<int>(blockDim.x)) {
-            keys[i] = i < count ? key_of(a, start + (from + i) * stride) : UINT64_MAX;
-            places[i] = i < count ? static_cast<int32_t>(from + i) : INT32_MAX;
-        }
-        sort_tile(keys, places, width);
-        for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) {
-            if (tiles.value == 1) {
-                emit(a, start, stride, i, places[i]);
-            } else {
-                r.keys[line * n + from + i] = keys[i];
-                r.places[line * n + from + i] = places[i];
-            }
-        }
-        __syncthreads();
+/* A block a line. */
+CN_KERNEL(THREADS) sort_lines(cn_sort_args a, runs r, int width, int64_t stride) {
+    CN_DYN_SHARED(uint64_t, keys);
+    for (int64_t line = blockIdx.x; line < r.lines; line += gridDim.x) sort_part<true>(a, r, keys, width, line, 0, stride);
+}
+
+/* Grid (tiles, lines). */
+CN_KERNEL(THREADS) sort_tiles(cn_sort_args a, runs r, int64_t stride) {
+    CN_DYN_SHARED(uint64_t, keys);
+    for (int64_t line = blockIdx.y; line < r.lines; line += gridDim.y) {
+        sort_part<false>(a, r, keys, CN_SORT_TILE, line, static_cast<int64_t>(blockIdx.x) * CN_SORT_TILE, stride);
     }
 }
 
@@ -153,7 +168,8 @@ CN_KERNEL(THREADS) emit_runs(cn_sort_args a, runs r, cn_divisor n, int64_t strid
 cudaError_t sort_long(const cn_queue* q, const cn_sort_args* a, runs r, runs spare, int64_t stride) {
     const int64_t n = a->lines.over, tiles = (n + CN_SORT_TILE - 1) / CN_SORT_TILE;
     const cn_divisor length = cn_divisor_of(n);
-    cudaError_t error = cn_launch(q, sort_tiles, cn_blocks(r.lines * tiles, 1), dim3(THREADS), CN_SORT_TILE * 12, *a, r, CN_SORT_TILE, cn_divisor_of(tiles), stride);
+    const dim3 cells(static_cast<unsigned>(tiles), static_cast<unsigned>(r.lines < 65535 ? r.lines : 65535));
+    cudaError_t error = cn_launch(q, sort_tiles, cells, dim3(THREADS), CN_SORT_TILE * 12, *a, r, stride);
     const dim3 grid = cn_blocks(r.lines * n, THREADS), block(THREADS);
 
     for (int shift = 11; error == cudaSuccess && n > static_cast<int64_t>(1) << shift; shift++) {
@@ -176,7 +192,7 @@ extern "C" cudaError_t cn_k_sort(const cn_queue* q, const cn_sort_args* a) {
     if (n <= CN_SORT_TILE) {
         while (width < n) width *= 2;
         const int threads = width / 2 > THREADS ? THREADS : width / 2 < CN_WARP ? CN_WARP : width / 2;
-        return cn_launch(q, sort_tiles, cn_blocks(kept, 1), dim3(static_cast<unsigned>(threads)), static_cast<size_t>(width) * 12, *a, r, width, cn_divisor_of(1), stride);
+        return cn_launch(q, sort_lines, cn_blocks(kept, 1), dim3(static_cast<unsigned>(threads)), static_cast<size_t>(width) * 12, *a, r, width, stride);
     }
     for (; error == cudaSuccess && r.first < kept; r.first += at_once) {
         const int64_t pairs = at_once * n;
