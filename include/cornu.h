@@ -158,8 +158,10 @@ typedef struct cornu_load_options {
     uint64_t max_bytes;      /* refuse files that would take more host memory; 0: no limit */
     cornu_progress progress; /* or NULL */
     void* progress_user;
+    const char* const* custom_objects; /* names of classes that the caller declares as his own. Nothing loads or runs otherwise for it */
+    int n_custom_objects;
 } cornu_load_options;
-#define CORNU_LOAD_OPTIONS_INIT {sizeof(cornu_load_options), 1, 1, NULL, 0, NULL, NULL}
+#define CORNU_LOAD_OPTIONS_INIT {sizeof(cornu_load_options), 1, 1, NULL, 0, NULL, NULL, NULL, 0}
 
 typedef struct cornu_save_options {
     size_t size;           /* sizeof(cornu_save_options) */
@@ -192,6 +194,42 @@ CORNU_API cornu_status cornu_model_save_memory(cornu_model* model, const cornu_s
                                                size_t* out_size);
 /* Gives the model up; it is freed when its last session is. NULL is allowed. */
 CORNU_API void cornu_model_destroy(cornu_model* model);
+
+/* ---- Weights from another file --------------------------------------------------------------------------------- */
+
+typedef enum cornu_weights_match {
+    CORNU_WEIGHTS_MATCHED = 0,   /* a variable of the model that the file has a value for */
+    CORNU_WEIGHTS_MISSING = 1,   /* ... has none for */
+    CORNU_WEIGHTS_MISMATCHED = 2, /* ... has one of another shape for */
+    CORNU_WEIGHTS_UNUSED = 3     /* a variable of the file that the model does not have */
+} cornu_weights_match;
+
+/* Told of each variable. path: as Keras 3 stores it, "layers/dense/vars/0"; of an unused one, as the file has it. */
+typedef void (*cornu_weights_note)(void* user, cornu_weights_match what, const char* path);
+
+typedef struct cornu_weights_options {
+    size_t size;       /* sizeof(cornu_weights_options) */
+    int by_name;       /* 1: legacy HDF5 only: give layers the weights of layers of the same name, leave the others as they are */
+    int skip_mismatch; /* 1: leave variables as they are that the file has none, or one of another shape, for */
+    int require_all;   /* 1: fail unless every variable of the model and of the file is matched */
+    const char* layer; /* load into this layer only, "encoder" or "encoder/dense"; NULL: the whole model */
+    cornu_weights_note note; /* or NULL */
+    void* note_user;
+} cornu_weights_options;
+#define CORNU_WEIGHTS_OPTIONS_INIT {sizeof(cornu_weights_options), 0, 0, 0, NULL, NULL, NULL}
+
+typedef struct cornu_weights_report {
+    size_t size; /* sizeof(cornu_weights_report), set by the caller */
+    int64_t matched, missing, mismatched, unused;
+} cornu_weights_report;
+
+/* Gives the model's variables the values of another file, of any format that cornu_model_load reads: Keras 3's by their paths, those of
+ * legacy HDF5 layer by layer in order, or by_name. The variables of the optimizer are left alone. A model that was loaded from an architecture
+ * alone gets its variables here. report may be NULL; it is filled in after a failure as well. Waits for running sessions; their next
+ * run uses the new values. CORNU_NOT_FOUND: no such file, or variables are missing; CORNU_BAD_ARGUMENT: other shapes, an unknown layer, unused
+ * variables with require_all; CORNU_BAD_FILE: other numbers of layers or weights. Nothing is changed then. */
+CORNU_API cornu_status cornu_model_load_weights(cornu_model* model, const char* path, const cornu_weights_options* options,
+                                                cornu_weights_report* report);
 
 /* What a model file says of itself. Strings are borrowed until the model is destroyed; NULL where the file does not say. */
 typedef struct cornu_model_info {
