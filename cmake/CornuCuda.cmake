@@ -7,7 +7,7 @@ set_property(CACHE CORNU_WITH_CUDA PROPERTY STRINGS AUTO ON OFF)
 
 function(cornu_find_cuda_headers)
   find_path(CORNU_CUDA_HEADERS cublasLt.h
-            HINTS ${CORNU_CUDA_INCLUDE} $ENV{CUDA_PATH}/include $ENV{CUDA_HOME}/include
+            HINTS ${CORNU_CUDA_INCLUDE} $ENV{CORNU_CUDA_INCLUDE} $ENV{CUDA_PATH}/include $ENV{CUDA_HOME}/include
             PATHS /usr/local/cuda/include /usr/include)
 endfunction()
 
@@ -116,6 +116,8 @@ function(cornu_add_cuda)
   add_library(cornu_cuda_kernels OBJECT ${kernels})
   set_target_properties(cornu_cuda_kernels PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_VISIBILITY_PRESET hidden)
   target_include_directories(cornu_cuda_kernels PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(cornu_cuda_kernels PRIVATE -Xptxas=-v)
+  set_target_properties(cornu_cuda_kernels PROPERTIES CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/cmake/nvcc_with_log)
   if(CORNU_WERROR)
     target_compile_options(cornu_cuda_kernels PRIVATE --Werror=all-warnings)
   endif()

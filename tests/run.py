@@ -78,6 +78,17 @@ def build(folder, options):
     return count
 
 
+def plugin(folder):
+    """Whether the CUDA plug-ins were built: that of nvcc needs a toolkit, that of host execution its headers."""
+    count = Count()
+    for name, lacking in (("libcornu_cuda.so", "no nvcc"), ("libcornu_cuda_host.so", "no headers of CUDA")):
+        if (ROOT / folder / name).exists():
+            count.passed.append(f"{folder} {name}")
+        else:
+            count.skipped.append((f"{folder} {name}", lacking))
+    return count
+
+
 def ctest(folder, label, names, env):
     count, start = Count(), time.time()
     log, report = ROOT / folder / "logs" / "ctest.log", ROOT / folder / "logs" / "ctest.xml"
@@ -227,13 +238,15 @@ def main():
     sanitize = {**env, "ASAN_OPTIONS": "allocator_may_return_null=1:detect_stack_use_after_return=1",
                 "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 
-    built = build("build/test", ["-DCMAKE_BUILD_TYPE=Release", "-DCORNU_BUILD_TESTS=ON", "-DCORNU_WERROR=ON"])
+    built = build("build/test", ["-DCMAKE_BUILD_TYPE=Release", "-DCORNU_BUILD_TESTS=ON", "-DCORNU_WERROR=ON",
+                                   "-DCORNU_WITH_CUDA=AUTO"])
     count.add(built)
     if not built.failed:
+        count.add(plugin("build/test"))
         count.add(ctest("build/test", "release", options.names, env))
     if not options.quick:
         checked = build("build/asan", ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCORNU_BUILD_TESTS=ON", "-DCORNU_WERROR=ON",
-                                       "-DCORNU_SANITIZE=address,undefined"])
+                                       "-DCORNU_SANITIZE=address,undefined", "-DCORNU_WITH_CUDA=OFF"])
         count.add(checked)
         if not checked.failed:
             count.add(ctest("build/asan", "asan", options.names, sanitize))

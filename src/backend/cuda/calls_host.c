@@ -16,6 +16,11 @@ cornu_status cn_calls_fill(cn_calls_source* out) {
 }
 
 /* For tests, which make memory and streams with it as a caller of Cornu does with CUDA. */
-__attribute__((visibility("default"))) const cn_cuda_calls* cn_host_calls(void);
+#define EXPORTED __attribute__((visibility("default")))
+EXPORTED cornu_status cn_host_open(void);
+EXPORTED const cn_cuda_calls* cn_host_calls(void);
+EXPORTED const cn_cublaslt_calls* cn_host_lt(void);
 
+cornu_status cn_host_open(void) { return cn_calls_open(); }
 const cn_cuda_calls* cn_host_calls(void) { return cn_calls(); }
+const cn_cublaslt_calls* cn_host_lt(void) { return cn_lt(); }

@@ -1,0 +1,271 @@
+// What goes wrong with a CUDA device: each call fails once, memory runs out, the context dies, there is no device or no fitting plug-in.
+#include <gtest/gtest.h>
+
+#include <climits>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cornu.h"
+#include "tests/backend/cuda_host.h"
+
+namespace {
+
+using cuda_host::Environment;
+using cuda_host::held;
+using cuda_host::inject;
+
+const std::string kDigits = CORNU_SOURCE_DIR "/tools/demo_model/digits.keras";
+
+std::vector<float> pictures(int batch) {
+    std::vector<float> x((size_t)batch * 64);
+    for (size_t i = 0; i < x.size(); i++) x[i] = (float)((i * 7 + i / 64 * 3) % 16);
+    return x;
+}
+
+// A model and a session; what failed first.
+struct Digits {
+    cornu_model* model = nullptr;
+    cornu_session* session = nullptr;
+    cornu_status status = CORNU_OK;
+    std::string error;
+
+    explicit Digits(const char* device = "cuda") {
+        note(cornu_model_load(kDigits.c_str(), nullptr, &model));
+        if (model) open(device);
+    }
+    ~Digits() {
+        cornu_session_destroy(session);
+        cornu_model_destroy(model);
+    }
+    Digits(const Digits&) = delete;
+
+    cornu_status note(cornu_status st) {
+        if (st != CORNU_OK && status == CORNU_OK) {
+            status = st;
+            error = cornu_last_error();
+        }
+        return st;
+    }
+    cornu_status open(const char* device) {
+        cornu_session_options options = CORNU_SESSION_OPTIONS_INIT;
+        options.device = device;
+        options.precision = CORNU_PRECISION_STRICT;
+        cornu_session_destroy(session);
+        session = nullptr;
+        return note(cornu_session_create(model, &options, &session));
+    }
+    cornu_status run(int batch, std::vector<float>* y) {
+        auto x = pictures(batch);
+        y->assign((size_t)batch * 10, -1);
+        if (!session) return CORNU_BAD_ARGUMENT;
+        cornu_tensor in = cornu_tensor_of(CORNU_FLOAT32, x.data(), 4, batch, 8, 8, 1);
+        cornu_tensor out = cornu_tensor_of(CORNU_FLOAT32, y->data(), 2, batch, 10);
+        return note(cornu_session_run(session, &in, 1, &out, 1));
+    }
+};
+
+std::vector<float> on_cpu(int batch) {
+    std::vector<float> y;
+    Digits d("reference");
+    EXPECT_EQ(d.run(batch, &y), CORNU_OK) << d.error;
+    return y;
+}
+
+void expect_close(const std::vector<float>& a, const std::vector<float>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); i++) ASSERT_NEAR(a[i], b[i], 1e-5) << i;
+}
+
+// Everything that a session does: the first run launches, the second captures, the third is one launch of a graph; then another batch.
+void scenario(Digits* d) {
+    std::vector<float> y;
+    for (int batch : {1, 1, 1, 2}) {
+        if (d->run(batch, &y) != CORNU_OK) return;
+    }
+}
+
+// Names of the table, as injections know them.
+std::vector<std::string> call_names() {
+    return {
+#define CN_CALL(result, name, parameters, arguments) #name,
+        CN_CUDA_CALLS(CN_CALL)
+#undef CN_CALL
+#define CN_CALL(result, name, parameters, arguments) "Lt." #name,
+        CN_CUBLASLT_CALLS(CN_CALL)
+#undef CN_CALL
+    };
+}
+
+bool may_be_ignored(const std::string& name) { // what gives things back has nobody to tell
+    return name.find("Destroy") != std::string::npos || name.rfind("Free", 0) == 0 || name == "GetLastError" || name == "DriverGetVersion";
+}
+
+class CudaCall : public testing::TestWithParam<std::string> {};
+
+TEST_P(CudaCall, FailsOnce) {
+    const std::string name = GetParam();
+    bool lt = name.rfind("Lt.", 0) == 0;
+    int error = lt ? (int)CUBLAS_STATUS_NOT_SUPPORTED : name.rfind("Malloc", 0) == 0 ? (int)cudaErrorMemoryAllocation : (int)cudaErrorInvalidValue;
+    const auto want = on_cpu(1);
+    inject(name.c_str(), LONG_MAX, error);
+    {
+        Digits d;
+        scenario(&d);
+        ASSERT_EQ(d.status, CORNU_OK) << d.error;
+    }
+    long count = inject(nullptr, 0, 0);
+    ASSERT_EQ(held(), "");
+    if (count == 0) GTEST_SKIP() << "sessions make no such call";
+    for (long n = 1; n <= count; n++) {
+        inject(name.c_str(), n, error);
+        {
+            Digits d;
+            std::vector<float> y;
+            scenario(&d);
+            if (d.status == CORNU_OK) {
+                EXPECT_TRUE(may_be_ignored(name) || (lt && d.error.empty())) << name << " " << n << " of " << count << " failed, and nobody said so";
+            } else {
+                EXPECT_NE(d.error.find((lt ? "cublasLt" + name.substr(3) : name == "LaunchKernel" ? "launch of cn_k_" : "cuda" + name)), std::string::npos)
+                    << name << " " << n << ": " << d.error;
+                EXPECT_NE(d.error.find(".c:"), std::string::npos) << d.error;
+                EXPECT_EQ(d.status, error == cudaErrorMemoryAllocation ? CORNU_NO_MEMORY : CORNU_DEVICE_ERROR) << d.error;
+            }
+            inject(nullptr, 0, 0);
+            if (d.session) { // the same session goes on
+                ASSERT_EQ(cornu_status(d.run(1, &y)), CORNU_OK) << name << " " << n << ": " << cornu_last_error();
+                expect_close(y, want);
+            }
+        }
+        ASSERT_EQ(held(), "") << "after call " << n << " of " << name << " failed";
+    }
+}
+
+std::string parameter_name(const testing::TestParamInfo<std::string>& info) {
+    std::string name = info.param;
+    for (char& c : name) c = c == '.' ? '_' : c;
+    return name;
+}
+INSTANTIATE_TEST_SUITE_P(Each, CudaCall, testing::ValuesIn(call_names()), parameter_name);
+
+TEST(CudaFaults, SmallerBatchAfterOutOfMemory) {
+    const auto want = on_cpu(2);
+    std::vector<float> y;
+    {
+        Digits d;
+        ASSERT_EQ(d.run(2, &y), CORNU_OK) << d.error;
+        uint64_t enough = cuda_host::usage().device_bytes + (64 << 10);
+        Environment memory("CORNU_HOST_MEMORY", std::to_string(enough).c_str());
+        ASSERT_EQ(d.run(512, &y), CORNU_NO_MEMORY) << cornu_last_error();
+        EXPECT_NE(std::string(cornu_last_error()).find("out of memory"), std::string::npos) << cornu_last_error();
+        for (int i = 0; i < 3; i++) {
+            ASSERT_EQ(d.run(2, &y), CORNU_OK) << cornu_last_error();
+            expect_close(y, want);
+        }
+    }
+    EXPECT_EQ(held(), "");
+}
+
+// Kills the context in the middle of a run and looks at all that may still be wanted of the library.
+void lose(const char* name, long n, int error) {
+    const auto want = on_cpu(1);
+    std::vector<float> y;
+    {
+        Digits d;
+        void* file = nullptr;
+        size_t size = 0;
+        ASSERT_EQ(d.run(1, &y), CORNU_OK) << d.error;
+        inject(name, n, error, true);
+        ASSERT_EQ(d.run(1, &y), CORNU_DEVICE_LOST) << cornu_last_error();
+        EXPECT_NE(std::string(cornu_last_error()).find(".c:"), std::string::npos) << cornu_last_error();
+        long launches = cuda_host::usage().launches;
+        for (int batch : {1, 2}) EXPECT_EQ(d.run(batch, &y), CORNU_DEVICE_LOST) << cornu_last_error();
+        EXPECT_EQ(cuda_host::usage().launches, launches) << "a dead device is not asked again";
+        ASSERT_EQ(cornu_model_save_memory(d.model, nullptr, &file, &size), CORNU_OK) << cornu_last_error();
+        EXPECT_GT(size, 0u);
+        cornu_free(file);
+        EXPECT_EQ(d.open("cuda"), CORNU_DEVICE_LOST) << cornu_last_error();
+        ASSERT_EQ(d.open("cpu"), CORNU_OK) << cornu_last_error();
+        ASSERT_EQ(d.run(1, &y), CORNU_OK) << cornu_last_error();
+        expect_close(y, want);
+        inject(nullptr, 0, 0);
+    }
+    EXPECT_EQ(held(), "");
+    Digits again;
+    EXPECT_EQ(again.run(1, &y), CORNU_OK) << again.error;
+}
+
+TEST(CudaFaults, ContextDiesAtALaunch) { lose("LaunchKernel", 2, cudaErrorLaunchFailure); }
+TEST(CudaFaults, ContextDiesAtACopy) { lose("MemcpyAsync", 1, cudaErrorECCUncorrectable); }
+TEST(CudaFaults, ContextDiesWhileItIsWaitedFor) { lose("StreamSynchronize", 1, cudaErrorIllegalAddress); }
+TEST(CudaFaults, ContextDiesInCuBlasLt) { lose("Lt.Matmul", 1, cudaErrorIllegalAddress); }
+
+TEST(CudaFaults, DevicesThatCannotBeUsed) {
+    struct Case {
+        const char *variable, *value, *device, *says;
+    };
+    for (const Case& c : {Case{"CORNU_HOST_DEVICES", "1", "cuda:1", "cuda:1"}, Case{"CORNU_HOST_DEVICES", "2", "cuda:7", "has 2 CUDA devices"},
+                          Case{"CORNU_HOST_DEVICES", "0", "cuda", "no CUDA device"}, Case{"CORNU_HOST_CAPABILITY", "75", "cuda", "7.5"},
+                          Case{"CORNU_HOST_DRIVER", "11040", "cuda", "11.4"}, Case{"CORNU_HOST_DRIVER", "0", "cuda", "no NVIDIA driver"}}) {
+        Environment e(c.variable, c.value);
+        Digits d(c.device);
+        EXPECT_EQ(d.status, CORNU_NO_DEVICE) << c.variable << "=" << c.value;
+        EXPECT_NE(d.error.find(c.says), std::string::npos) << d.error;
+        EXPECT_EQ(d.session, nullptr);
+    }
+    EXPECT_EQ(held(), "");
+}
+
+TEST(CudaFaults, AutoGoesToTheCpu) {
+    for (const char* variable : {"CORNU_HOST_DEVICES", "CORNU_HOST_DRIVER"}) {
+        Environment e(variable, "0");
+        std::vector<float> y;
+        Digits d("auto");
+        EXPECT_EQ(d.run(1, &y), CORNU_OK) << d.error;
+        EXPECT_EQ(held(), "");
+    }
+}
+
+TEST(CudaFaults, TwoDevices) {
+    Environment e("CORNU_HOST_DEVICES", "2");
+    const auto want = on_cpu(2);
+    std::vector<float> y;
+    {
+        Digits first("cuda:0"), second("cuda:1");
+        for (int i = 0; i < 3; i++) {
+            for (Digits* d : {&first, &second}) {
+                ASSERT_EQ(d->run(2, &y), CORNU_OK) << d->error;
+                expect_close(y, want);
+            }
+        }
+    }
+    EXPECT_EQ(held(), "");
+}
+
+// ---- plug-ins: a process keeps the first that it opened, so each is tried in a process of its own ----
+
+[[noreturn]] void try_plugin(const std::string& path, const char* fault, const char* says) {
+    setenv("CORNU_CUDA_LIBRARY", path.c_str(), 1);
+    setenv("CORNU_TEST_PLUGIN", fault, 1);
+    std::vector<float> y;
+    Digits cuda("cuda"), automatic("auto");
+    bool refused = cuda.status == CORNU_NO_DEVICE && cuda.error.find(says) != std::string::npos;
+    bool works = automatic.run(1, &y) == CORNU_OK;
+    fprintf(stderr, "%s; auto: %s\n", cuda.error.c_str(), works ? "works" : automatic.error.c_str());
+    exit(refused && works ? 0 : 1);
+}
+
+void expect_refused(const std::string& path, const char* fault, const char* says) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(try_plugin(path, fault, says), testing::ExitedWithCode(0), "auto: works") << fault;
+}
+
+TEST(CudaPlugin, ThereIsNone) { expect_refused("/nowhere/libcornu_cuda.so", "", "/nowhere/libcornu_cuda.so"); }
+TEST(CudaPlugin, OfAnotherInterface) { expect_refused(CORNU_TEST_PLUGIN, "abi", "another version"); }
+TEST(CudaPlugin, OfAnotherVersion) { expect_refused(CORNU_TEST_PLUGIN, "version", "0.0.1"); }
+TEST(CudaPlugin, OfOtherSources) { expect_refused(CORNU_TEST_PLUGIN, "layout", "other sources"); }
+TEST(CudaPlugin, OfSomethingElse) { expect_refused(CORNU_TEST_PLUGIN, "magic", "is no plug-in"); }
+TEST(CudaPlugin, WithoutATable) { expect_refused(CORNU_TEST_PLUGIN, "table", "is no plug-in"); }
+
+}  // namespace
