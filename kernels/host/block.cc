@@ -7,7 +7,7 @@
  * that waits leaves its fiber parked and switches straight to the next ready thread.
  *
  * Under ThreadSanitizer a fiber is a thread with a stack of its own, taken from a ring: threads of one launch share one only if they are more
- * than the ring has. Shared memory and tags are then fresh in each block and live until the launch ends, so that no edge is drawn between blocks. */
+ * than the ring has (launches are in order anyway). Shared memory and tags are then fresh in each block and live until the launch ends, so that no edge is drawn between blocks. */
 #include "kernels/host/block.h"
 
 #include <sys/mman.h>
@@ -642,6 +642,7 @@ cudaError_t cn_host_execute(const cn_host_kernel* kernel, dim3 grid, dim3 block,
     w->seed = w->random = current_seed();
     w->poison = static_cast<unsigned char>(w->seed == 0 ? 0xff : 0x3d + 0x1b * w->seed);
     w->dynamic_bytes = shared;
+    w->ring_next = 0;
     run_blocks(w);
     free_kept(w);
     return cudaSuccess;
