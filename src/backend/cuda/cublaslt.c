@@ -80,7 +80,7 @@ static cornu_status choose(cn_cuda_executable* e, const cn_lt_problem* p, cn_lt_
     CN_STEP(set_preference(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &aligns[2], sizeof aligns[2]));
     if (p->bias) CN_STEP(set_product(out->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &aligned, sizeof aligned));
     error = cn_lt()->MatmulAlgoGetHeuristic(cn_device_lt(e->device), out->product, out->a, out->b, out->y, out->y, preference, 1, &result, &count);
-    if (error != CUBLAS_STATUS_NOT_SUPPORTED) CN_STEP(CN_LT_OK(error));
+    if (error != CUBLAS_STATUS_NOT_SUPPORTED) CN_STEP(cn_lt_check(error, "cublasLtMatmulAlgoGetHeuristic", __FILE__, __LINE__));
     *found = error == CUBLAS_STATUS_SUCCESS && count > 0 && result.state == CUBLAS_STATUS_SUCCESS;
     if (!*found) goto done;
     out->algorithm = result.algo;
