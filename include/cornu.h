@@ -158,8 +158,10 @@ typedef struct cornu_load_options {
     uint64_t max_bytes;      /* refuse files that would take more host memory; 0: no limit */
     cornu_progress progress; /* or NULL */
     void* progress_user;
+    const char* const* custom_objects; /* names of classes that the caller declares as his own. Nothing loads or runs otherwise for it */
+    int n_custom_objects;
 } cornu_load_options;
-#define CORNU_LOAD_OPTIONS_INIT {sizeof(cornu_load_options), 1, 1, NULL, 0, NULL, NULL}
+#define CORNU_LOAD_OPTIONS_INIT {sizeof(cornu_load_options), 1, 1, NULL, 0, NULL, NULL, NULL, 0}
 
 typedef struct cornu_save_options {
     size_t size;           /* sizeof(cornu_save_options) */
@@ -192,6 +194,42 @@ CORNU_API cornu_status cornu_model_save_memory(cornu_model* model, const cornu_s
                                                size_t* out_size);
 /* Gives the model up; it is freed when its last session is. NULL is allowed. */
 CORNU_API void cornu_model_destroy(cornu_model* model);
+
+/* ---- Weights from another file --------------------------------------------------------------------------------- */
+
+typedef enum cornu_weights_match {
+    CORNU_WEIGHTS_MATCHED = 0,   /* a variable of the model that the file has a value for */
+    CORNU_WEIGHTS_MISSING = 1,   /* ... has none for */
+    CORNU_WEIGHTS_MISMATCHED = 2, /* ... has one of another shape for */
+    CORNU_WEIGHTS_UNUSED = 3     /* a variable of the file that the model does not have */
+} cornu_weights_match;
+
+/* Told of each variable. path: as Keras 3 stores it, "layers/dense/vars/0"; of an unused one, as the file has it. */
+typedef void (*cornu_weights_note)(void* user, cornu_weights_match what, const char* path);
+
+typedef struct cornu_weights_options {
+    size_t size;       /* sizeof(cornu_weights_options) */
+    int by_name;       /* 1: legacy HDF5 only: give layers the weights of layers of the same name, leave the others as they are */
+    int skip_mismatch; /* 1: leave variables as they are that the file has none, or one of another shape, for */
+    int require_all;   /* 1: fail unless every variable of the model and of the file is matched */
+    const char* layer; /* load into this layer only, "encoder" or "encoder/dense"; NULL: the whole model */
+    cornu_weights_note note; /* or NULL */
+    void* note_user;
+} cornu_weights_options;
+#define CORNU_WEIGHTS_OPTIONS_INIT {sizeof(cornu_weights_options), 0, 0, 0, NULL, NULL, NULL}
+
+typedef struct cornu_weights_report {
+    size_t size; /* sizeof(cornu_weights_report), set by the caller */
+    int64_t matched, missing, mismatched, unused;
+} cornu_weights_report;
+
+/* Gives the model's variables the values of another file, of any format that cornu_model_load reads: Keras 3's by their paths, those of
+ * legacy HDF5 layer by layer in order, or by_name. The variables of the optimizer are left alone. A model that was loaded from an architecture
+ * alone gets its variables here. report may be NULL; it is filled in after a failure as well. Waits for running sessions; their next
+ * run uses the new values. CORNU_NOT_FOUND: no such file, or variables are missing; CORNU_BAD_ARGUMENT: other shapes, an unknown layer, unused
+ * variables with require_all; CORNU_BAD_FILE: other numbers of layers or weights. Nothing is changed then. */
+CORNU_API cornu_status cornu_model_load_weights(cornu_model* model, const char* path, const cornu_weights_options* options,
+                                                cornu_weights_report* report);
 
 /* What a model file says of itself. Strings are borrowed until the model is destroyed; NULL where the file does not say. */
 typedef struct cornu_model_info {
@@ -356,6 +394,70 @@ CORNU_API cornu_status cornu_model_schedule_value(cornu_model* model, int32_t wh
  * stands for what it wraps, as in Keras. CORNU_BAD_ARGUMENT: a schedule gives the rate. CORNU_NOT_FOUND: no such optimizer, or no counter. */
 CORNU_API cornu_status cornu_model_set_learning_rate(cornu_model* model, int32_t which, double value);
 CORNU_API cornu_status cornu_model_set_iterations(cornu_model* model, int32_t which, int64_t value);
+
+/* ---- Comparing and checking models ----------------------------------------------------------------------------- */
+
+typedef enum cornu_difference_kind {
+    CORNU_DIFF_CONFIG = 0,  /* layers and how they are connected */
+    CORNU_DIFF_COMPILE = 1, /* losses, metrics and the optimizer's config */
+    CORNU_DIFF_WEIGHT = 2,
+    CORNU_DIFF_OPTIMIZER = 3, /* the optimizer's variables */
+    CORNU_DIFF_ASSET = 4
+} cornu_difference_kind;
+
+/* Something in which two models differ. Strings are borrowed until the diff is destroyed. */
+typedef struct cornu_difference {
+    size_t size; /* sizeof(cornu_difference), set by the caller */
+    cornu_difference_kind kind;
+    const char* place; /* "layer 'dense': units", a variable's path, an asset's name */
+    const char* a;     /* what each has, as text: JSON, "float32 (3, 4)", "12 bytes"; NULL: nothing */
+    const char* b;
+    int has_errors;     /* 1: of elements of one shape; then */
+    double max_error;   /* the largest |a - b|; infinite where one has a NaN and the other not */
+    double mean_error;  /* over all elements */
+    int64_t count;      /* elements */
+    int64_t different;  /* of them that differ */
+} cornu_difference;
+
+typedef struct cornu_diff cornu_diff;
+/* Compares two models, also of different formats: configs by value, whatever the order of keys and the spelling of numbers, identities of shared objects
+ * left out; variables by their place, those of optimizers by what they are. Versions and dates are not compared. *out is the caller's:
+ * cornu_diff_destroy; without differences it has none. Thread-safe. */
+CORNU_API cornu_status cornu_model_diff(cornu_model* a, cornu_model* b, cornu_diff** out);
+CORNU_API int64_t cornu_diff_count(const cornu_diff* diff);
+CORNU_API cornu_status cornu_diff_get(const cornu_diff* diff, int64_t index, cornu_difference* difference);
+CORNU_API void cornu_diff_destroy(cornu_diff* diff);
+
+typedef enum cornu_severity {
+    CORNU_PROBLEM = 0, /* refused, misread or not runnable */
+    CORNU_NOTE = 1     /* good to know; nothing is refused or misread */
+} cornu_severity;
+
+/* Something that check has found. Strings are borrowed until the check is destroyed. */
+typedef struct cornu_finding {
+    size_t size; /* sizeof(cornu_finding), set by the caller */
+    cornu_severity severity;
+    const char* who;    /* "keras": Keras 3.15 refuses or misreads it; "cornu": it does not run here */
+    const char* code;   /* a word that stays the same: "unknown-class", "unknown-key", "missing-variable", ... */
+    const char* place;  /* "layer 'dense' (Dense)", "compile_config", a variable, a member of the archive, "file" */
+    const char* what;   /* one sentence */
+    const char* remedy; /* one sentence */
+} cornu_finding;
+
+typedef struct cornu_check_options {
+    size_t size;                      /* sizeof(cornu_check_options) */
+    const char* const* custom_objects; /* names that the caller declares: found as declared, not as unknown */
+    int n_custom_objects;
+} cornu_check_options;
+#define CORNU_CHECK_OPTIONS_INIT {sizeof(cornu_check_options), NULL, 0}
+
+typedef struct cornu_check cornu_check;
+/* Looks for every reason for which Keras 3.15 would refuse or misread the file, and for which Cornu would not run it. Load with safe_mode 0, so that
+ * a file with code can be checked; nothing of it is run. *out is the caller's: cornu_check_destroy. Thread-safe. */
+CORNU_API cornu_status cornu_model_check(cornu_model* model, const cornu_check_options* options, cornu_check** out);
+CORNU_API int64_t cornu_check_count(const cornu_check* check);
+CORNU_API cornu_status cornu_check_get(const cornu_check* check, int64_t index, cornu_finding* finding);
+CORNU_API void cornu_check_destroy(cornu_check* check);
 
 /* ---- Sessions: models that run --------------------------------------------------------------------------------- */
 

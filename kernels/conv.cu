@@ -18,6 +18,8 @@
 
 /* ---- general ---- */
 
+namespace {
+
 /* Where the outputs of a tile's rows take from: the first cell under the window, and that cell's offset into x. */
 template <int LINES>
 struct row_table {
@@ -101,6 +103,8 @@ static cudaError_t launch_conv(const cn_queue* q, const cn_conv_args* a, int64_t
     return cn_launch(q, conv_tiled<LINES, D, T>, cn_tile_grid(row_tiles * column_tiles * a->groups), dim3(CN_TILE_THREADS(LINES)), 0, *a, rows, row_tiles, column_tiles);
 }
 
+}  // namespace
+
 extern "C" cudaError_t cn_k_conv(const cn_queue* q, const cn_conv_args* a) {
     const int64_t rows = a->batch * a->y_dims[0] * a->y_dims[1] * a->y_dims[2];
 
@@ -112,6 +116,8 @@ extern "C" cudaError_t cn_k_conv(const cn_queue* q, const cn_conv_args* a) {
 }
 
 /* ---- transpose ---- */
+
+namespace {
 
 /* One phase along one axis. Outputs first, first + stride, ... (count of them) are reached by kernel cells first_cell, first_cell + cell_step, ...
  * (cells of them); output number i and cell number j meet input cell i + base - j * back. */
@@ -263,6 +269,8 @@ static cudaError_t launch_transpose(const cn_queue* q, const cn_conv_args* a, ph
                      dim3(CN_TILE_THREADS(LINES)), 0, *a, grid);
 }
 
+}  // namespace
+
 extern "C" cudaError_t cn_k_conv_transpose(const cn_queue* q, const cn_conv_args* a) {
     phase_grid grid = {};
     int64_t rows = a->batch;
@@ -283,6 +291,8 @@ extern "C" cudaError_t cn_k_conv_transpose(const cn_queue* q, const cn_conv_args
 /* ---- depthwise ---- */
 
 #define POSITIONS 4
+
+namespace {
 
 /* Adds what row (cell of x) gives under kernel cells first ... of the last axis to the outputs from o on. */
 template <int D, typename T>
@@ -322,6 +332,8 @@ CN_KERNEL(128) conv_depthwise(cn_conv_args a, int64_t spans, int64_t span_count)
         }
     }
 }
+
+}  // namespace
 
 extern "C" cudaError_t cn_k_conv_depthwise(const cn_queue* q, const cn_conv_args* a) {
     const int64_t spans = (a->y_dims[2] + POSITIONS - 1) / POSITIONS, span_count = a->batch * a->y_dims[0] * a->y_dims[1] * spans;

@@ -34,7 +34,8 @@ typedef struct cn_epilogue {
 
 typedef enum cn_fault_code {
     CN_FAULT_NONE,
-    CN_FAULT_INDEX /* an index outside [-limit, limit) */
+    CN_FAULT_INDEX,   /* an index outside [-limit, limit) */
+    CN_FAULT_CHOLESKY /* a matrix that is not positive definite */
 } cn_fault_code;
 
 /* Words on the device that belong to one run: what random kernels draw from, and the first fault that a kernel found. A captured graph reads

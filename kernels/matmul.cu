@@ -6,6 +6,8 @@
 
 #include "kernels/tile.h"
 
+namespace {
+
 /* Offset of matrix `batch` of an operand. */
 CN_DEVICE int64_t batch_offset(const cn_matmul_args& a, const int64_t* steps, int64_t batch) {
     int64_t offset = 0;
@@ -52,6 +54,8 @@ CN_KERNEL(256) bias_act_strided(cn_bias_act_args a) {
         cn_tile_finish<D, T>(a.dtype, a.y, a.bias, NULL, a.act, i, column, cn_load_as<D, T>(a.dtype, a.x, i));
     }
 }
+
+}  // namespace
 
 extern "C" cudaError_t cn_k_matmul(const cn_queue* q, const cn_matmul_args* a) {
     int64_t batches = 1;

@@ -8,6 +8,8 @@
 
 #include "kernels/tile.h"
 
+namespace {
+
 /* The cells [from, to) under an output, and how many there are. */
 typedef struct pool_window {
     int64_t from[3], size[3], count;
@@ -134,6 +136,8 @@ static int64_t window_cells(const cn_pool_args* a) {
     }
     return cells;
 }
+
+}  // namespace
 
 extern "C" cudaError_t cn_k_pool(const cn_queue* q, const cn_pool_args* a) {
     const int64_t cells = a->batch * a->y_dims[0] * a->y_dims[1] * a->y_dims[2], count = cells * a->channels, in_window = window_cells(a);

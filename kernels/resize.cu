@@ -11,6 +11,8 @@
 
 #include "kernels/tile.h"
 
+namespace {
+
 typedef struct axis_cell {
     int64_t from, count;
 } axis_cell;
@@ -125,6 +127,8 @@ CN_KERNEL(256) resize_sum(cn_resize_args a, resize_tables tables, int64_t count)
         cn_store_as<D, T>(a.dtype, a.y, item, sum);
     }
 }
+
+}  // namespace
 
 extern "C" uint64_t cn_k_resize_scratch(const cn_resize_args* a) {
     const resize_tables t = tables_of(a);

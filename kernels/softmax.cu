@@ -40,11 +40,11 @@ struct top_of {
 /* What each element of a line is turned into, once its sum is known. */
 template <typename T>
 struct result {
-    T top, sum, log_sum;
+    T top, part; /* 1 / sum, or log(sum) */
     bool log;
 
-    CN_DEVICE result(T largest, T total, bool logarithm) : top(largest), sum(total), log_sum(logarithm ? log_of(total) : 0), log(logarithm) {}
-    CN_DEVICE T of(T x) const { return log ? x - top - log_sum : exp_of(x - top) / sum; }
+    CN_DEVICE result(T largest, T sum, bool logarithm) : top(largest), part(logarithm ? log_of(sum) : 1 / sum), log(logarithm) {}
+    CN_DEVICE T of(T x) const { return log ? x - top - part : exp_of(x - top) * part; }
 };
 
 /* Block (threads of a line, lines). Each thread reads what it cached itself, so the cache needs no barrier. */

@@ -172,15 +172,15 @@ CN_DEVICE void cn_tile_finish(int dtype, void* y, const void* bias, const void* 
 
 /* launch(tag) with tag::value the lines. */
 template <int LINES>
-struct cn_lines {
+struct cn_tile_size {
     static const int value = LINES;
 };
 template <typename T, typename F>
 static inline cudaError_t cn_by_lines(int lines, F launch) {
     if constexpr (sizeof(T) == sizeof(float)) {
-        if (lines == CN_TILE_LARGE) return launch(cn_lines<CN_TILE_LARGE>());
+        if (lines == CN_TILE_LARGE) return launch(cn_tile_size<CN_TILE_LARGE>());
     }
-    return launch(cn_lines<CN_TILE_SMALL>());
+    return launch(cn_tile_size<CN_TILE_SMALL>());
 }
 
 #endif

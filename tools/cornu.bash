@@ -1,7 +1,7 @@
 # Completion of the command line `cornu` in bash.
 _cornu() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-}
-    local commands="predict info convert plot layers help" options=""
+    local commands="predict info convert plot diff check layers help" options=""
     # bash splits --name=value into three words.
     [[ $current == "=" ]] && current=""
     [[ $previous == "=" ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
@@ -18,6 +18,8 @@ _cornu() {
         info) options="--json --variables --config --config-json --graph --batch --device --help" ;;
         convert) options="--to --no-safe-mode --no-optimizer --config --overwrite --json --help" ;;
         plot) options="--output --show-shapes --no-shapes --expand-nested --rankdir --config --overwrite --help" ;;
+        diff) options="--json --help" ;;
+        check) options="--json --custom --help" ;;
         layers) options="--json --help" ;;
         help)
             mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
@@ -29,7 +31,7 @@ _cornu() {
         --precision) mapfile -t COMPREPLY < <(compgen -W "strict default tf32 bf16 fp16" -- "$current") ;;
         --rankdir) mapfile -t COMPREPLY < <(compgen -W "TB LR" -- "$current") ;;
         --to) mapfile -t COMPREPLY < <(compgen -W "keras keras-dir weights.h5" -- "$current") ;;
-        --batch | --threads | --seed | --outputs) ;;
+        --batch | --threads | --seed | --outputs | --custom) ;;
         *)
             if [[ $current == -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

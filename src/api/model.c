@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "keras/load_weights.h"
 #include "session/describe.h"
 #include "session/store.h"
 
@@ -236,6 +237,23 @@ cornu_status cornu_model_set_variable(cornu_model* model, const char* path, cons
     st = find_variable(model, path, &variable);
     if (st == CORNU_OK) st = cn_document_set_variable(model->document, variable, value);
     if (st == CORNU_OK && model->store) cn_store_touch(model->store);
+    (void)pthread_rwlock_unlock(&model->lock);
+    return st;
+}
+
+cornu_status cornu_model_load_weights(cornu_model* model, const char* path, const cornu_weights_options* options,
+                                      cornu_weights_report* report) {
+    cornu_status st;
+
+    CHECK(model, "cornu_model_load_weights: model is NULL");
+    CHECK(path && *path, "cornu_model_load_weights: path is NULL or empty");
+    CN_TRY(check_options(options ? &options->size : NULL, "cornu_weights_options"));
+    CN_TRY(check_options(report ? &report->size : NULL, "cornu_weights_report"));
+    (void)pthread_rwlock_wrlock(&model->lock);
+    st = cn_document_load_weights(model->document, path, options, report);
+    if (model->store) cn_store_touch(model->store);
+    model->layer_rows = NULL; /* the old rows stay in the arena: their strings were given out */
+    model->layer_row_count = 0;
     (void)pthread_rwlock_unlock(&model->lock);
     return st;
 }

@@ -87,8 +87,33 @@ static cornu_status new_document(const char* name, const cornu_load_options* opt
     return doc->name ? CORNU_OK : CN_NO_MEMORY(strlen(name));
 }
 
+static cornu_status copy_declared(cn_document* doc, const cornu_load_options* options) {
+    size_t count = options->custom_objects && options->n_custom_objects > 0 ? (size_t)options->n_custom_objects : 0;
+
+    doc->declared = cn_arena_array(&doc->arena, count + 1, sizeof *doc->declared);
+    if (!doc->declared) return CN_NO_MEMORY(count * sizeof *doc->declared);
+    for (size_t i = 0; i < count; i++) {
+        if (!options->custom_objects[i]) return CN_FAIL(BAD_ARGUMENT, "custom_objects[%zu] is NULL", i);
+        doc->declared[i] = cn_arena_strdup(&doc->arena, options->custom_objects[i]);
+        if (!doc->declared[i]) return CN_NO_MEMORY(strlen(options->custom_objects[i]));
+        doc->declared_count++;
+    }
+    return CORNU_OK;
+}
+
+bool cn_document_is_declared(const cn_document* doc, const char* class_name) {
+    const char* bare = strrchr(class_name, '>');
+
+    bare = bare ? bare + 1 : class_name;
+    for (size_t i = 0; i < doc->declared_count; i++) {
+        if (strcmp(doc->declared[i], class_name) == 0 || strcmp(doc->declared[i], bare) == 0) return true;
+    }
+    return false;
+}
+
 /* The one way in, for files, directories and memory alike. */
 static cornu_status read_document(cn_document* doc, int dir_fd, const cornu_load_options* options) {
+    CN_TRY(copy_declared(doc, options));
     CN_TRY(cn_format_sniff(doc, dir_fd, &doc->format));
     CN_TRY(doc->format->open(doc, dir_fd, options));
     return check_budget(doc, options->max_bytes);

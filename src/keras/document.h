@@ -63,6 +63,9 @@ cn_json_doc* cn_document_metadata_doc(cn_document* doc);   /* NULL when there is
 const char* cn_document_keras_version(const cn_document* doc); /* "3.15.1", NULL if the file does not say */
 /* Whether compile_config and optimizer state count as such (cornu_load_options.compile). */
 bool cn_document_is_compiled(const cn_document* doc);
+/* Whether the caller declared a class of that name as his own (cornu_load_options.custom_objects); registered names count with and without
+ * their package. */
+bool cn_document_is_declared(const cn_document* doc, const char* class_name);
 const char* cn_document_date_saved(const cn_document* doc);    /* NULL if the file does not say */
 const cn_h5_node* cn_document_weights(const cn_document* doc); /* root of the weights file, NULL if none */
 size_t cn_document_variable_count(const cn_document* doc);

@@ -163,6 +163,8 @@ struct cn_document {
     cn_asset* assets; /* the members under assets/ */
     size_t asset_count;
     bool safe_mode, compile;
+    const char** declared; /* classes that the caller says are his, declared_count of them */
+    size_t declared_count;
 
     cn_source* weights_source; /* borrowed: a member's source, or doc->source */
     cn_h5* h5;
@@ -227,6 +229,8 @@ const cn_layer* cn_layers_owner(const cn_config_state* state, const char* path);
 
 /* safe.c: CORNU_REFUSED naming the layer, when the config holds code or a path. */
 cornu_status cn_config_check_safe(const cn_document* doc, const cn_json* root);
+/* The same for one object alone, not what is in it. */
+cornu_status cn_config_check_object(const char* file, const char* layer, const cn_json* object);
 
 /* state.c: parses the config and the metadata (NULL for none) into a new state. Metadata that are no JSON are kept as a
  * member only. */
@@ -235,6 +239,8 @@ cornu_status cn_state_create(cn_document* doc, cn_source* config, cn_source* met
 cornu_status cn_state_adopt(cn_document* doc, cn_config_state* state);
 /* The same from the text of a config, named what in messages. */
 cornu_status cn_state_create_text(cn_document* doc, const char* text, uint64_t size, const char* what, cn_config_state** out);
+/* Builds the layers of the present config anew, for other variables. */
+cornu_status cn_state_renew(cn_document* doc);
 /* Frees a state, not those older than it. NULL is allowed. */
 void cn_state_destroy(cn_config_state* state);
 

@@ -57,6 +57,11 @@ static cornu_status check_object(const check* cx, const cn_json* object) {
     return CORNU_OK;
 }
 
+cornu_status cn_config_check_object(const char* file, const char* layer, const cn_json* object) {
+    check cx = {file, layer};
+    return check_object(&cx, object);
+}
+
 static cornu_status check_below(check cx, const cn_json* node) {
     size_t count = cn_json_size(node);
 

@@ -161,6 +161,17 @@ static cornu_status change_metadata(cn_document* doc, cn_config_state* state, co
     return cn_json_set(state->metadata, pointer, text);
 }
 
+cornu_status cn_state_renew(cn_document* doc) {
+    cn_config_state* state;
+
+    CN_TRY(new_state(&state));
+    state->config = doc->state->config;
+    state->metadata = doc->state->metadata;
+    state->config_changed = doc->state->config_changed;
+    state->metadata_changed = doc->state->metadata_changed;
+    return cn_state_adopt(doc, state);
+}
+
 cornu_status cn_document_set_json(cn_document* doc, cornu_json_part part, const char* pointer, const char* text) {
     cornu_status st = CORNU_OK;
     cn_config_state* state = NULL;

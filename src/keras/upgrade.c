@@ -332,10 +332,11 @@ static bool has_text(const cn_json* config, const char* what) {
     return false;
 }
 
-/* 1, 2 or 3. */
+/* 1, 2 or 3. The file's version is that of the weights where the config is of another file. */
 static int era_of(const cn_document* doc) {
     const cn_json* config = cn_json_root(doc->state->config);
-    const char* version = cn_document_keras_version(doc);
+    bool own = doc->format == &cn_format_h5 || doc->format == &cn_format_keras || doc->format == &cn_format_keras_dir;
+    const char* version = own ? cn_document_keras_version(doc) : NULL;
 
     if (!version) version = cn_json_string(cn_json_get(config, "keras_version"), NULL);
     if (version && *version >= '1' && *version <= '9') return *version > '2' ? 3 : *version - '0';
@@ -344,6 +345,14 @@ static int era_of(const cn_document* doc) {
     }
     if (has_text(config, "keras.src.engine") || has_text(config, "keras.engine") || has_text(config, "tf_keras")) return 2;
     return cn_json_get(config, "module") ? 3 : 2;
+}
+
+/* Whose layout legacy weights are in; those that do not say are Keras 1's, as every Keras takes them. */
+static int weights_era(const cn_document* doc, int era) {
+    const char* version = doc->writer_version;
+
+    if (!doc->legacy || era == 1) return era;
+    return *version == '3' ? 3 : *version == '2' ? 2 : 1;
 }
 
 /* Whether a document is of Keras 3's own form: its config, and where its variables are. */
@@ -426,7 +435,7 @@ static cornu_status build(cn_upgrade* u, const cn_match* match) {
 
 cornu_status cn_upgrade_build(cn_document* doc, int era, const cn_match* match, cn_document** out) {
     cornu_status st = CORNU_OK;
-    cn_upgrade u = {.from = doc, .era = era};
+    cn_upgrade u = {.from = doc, .era = era, .weights_era = weights_era(doc, era)};
 
     *out = NULL;
     CN_STEP(new_view(doc, &u.to));

@@ -19,6 +19,7 @@ typedef struct cn_upgrade {
     cn_document* from; /* as it stands in the file */
     cn_document* to;   /* being made; its arena holds what lasts */
     int era;           /* whose config it is: 1, 2 (tf.keras too) or 3 */
+    int weights_era;   /* whose layout the weights are in */
     cn_buf text;       /* the new config so far */
     cn_buf notes;
     cn_upgrade_note* note_list;

@@ -324,12 +324,12 @@ static cornu_status convert_kernel(cn_upgrade* u, const cn_layer* layer, const c
     static const int other[] = {3, 2, 0, 1};
     int rank = spatial_rank(layer->class_name);
     kernel_shape s = {.ndim = raw->ndim, .raw = raw};
-    bool flip = u->era == 2 && strcmp(u->from->backend, "theano") == 0, same;
+    bool flip = u->weights_era == 2 && strcmp(u->from->backend, "theano") == 0, same;
     cn_conversion how = {.kind = CN_CONVERT_PERMUTE};
     cn_variable* variable = newest(u);
 
     for (int i = 0; i < raw->ndim; i++) s.axis[i] = i;
-    if (u->era == 1) reorder_keras1(layer, &s);
+    if (u->weights_era == 1) reorder_keras1(layer, &s);
     if (s.ndim == 4 && !kernel_fits(layer, &s, rank)) {
         kernel_shape turned = s;
         reorder(&turned, other);
@@ -517,7 +517,7 @@ static cornu_status bind_layer(cn_upgrade* u, const cn_layer* layer, const saved
         return CORNU_OK;
     }
     if (total == from->count) CN_TRY(fill_in_order(u, &list, from));
-    else if (u->era == 1 && old_total == from->count) fill_keras1(&list, from);
+    else if (u->weights_era == 1 && old_total == from->count) fill_keras1(&list, from);
     else if (match->skip_mismatch) return CORNU_OK;
     else
         return CN_FAIL(BAD_FILE, "%s: %s expects %zu weights, but the file has %zu for it", u->from->name, cn_layer_describe(layer), total, from->count);

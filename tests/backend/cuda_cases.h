@@ -23,7 +23,7 @@ class Case : public Graph {
         cn_type t = type(dims);
         std::vector<char> bytes = values(t);
         data.emplace_back(bytes.size() / sizeof(float) + 1);
-        memcpy(data.back().data(), bytes.data(), bytes.size());
+        if (!bytes.empty()) memcpy(data.back().data(), bytes.data(), bytes.size());
         return cn_graph_input(&g, &t, "x");
     }
     cn_id constant_of(const Dims& dims) {
@@ -46,6 +46,7 @@ class Case : public Graph {
     cornu_dtype dtype;
     std::vector<Floats> data;
     bool special = false; // some values are NaN or infinite
+    bool small = false;   // sums of integers do not wrap
 
    private:
     unsigned seed_ = 1;
@@ -65,7 +66,7 @@ class Case : public Graph {
             double v = (double)(int64_t)word / 9223372036854775808.0;
             if (special && word % 7 == 0) v = word % 3 == 0 ? NAN : word % 3 == 1 ? INFINITY : -INFINITY;
             if (cn_dtype_is_float(dtype)) cn_ref_store(dtype, bytes.data(), i, v);
-            else cn_ref_store_int(dtype, bytes.data(), i, dtype == CORNU_BOOL ? (int64_t)(word & 1) : (int64_t)word >> (word % 60));
+            else cn_ref_store_int(dtype, bytes.data(), i, dtype == CORNU_BOOL ? (int64_t)(word & 1) : (int64_t)word >> (small ? 50 : word % 60));
         }
         return bytes;
     }

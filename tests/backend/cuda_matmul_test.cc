@@ -142,4 +142,54 @@ TEST(CudaMatmul, NotFinite) {
     }
 }
 
+// Opens, prepares and runs; the first failure.
+cornu_status attempt(const Case& c) {
+    const cn_backend& backend = cn_backend_cuda;
+    cn_device_options options = {};
+    cn_device* device = nullptr;
+    cn_executable* executable = nullptr;
+    cn_plan* plan = nullptr;
+    void* arena = nullptr;
+    std::vector<const void*> in;
+    std::vector<char> out((size_t)cn_type_bytes(&c.g.types[c.g.outputs[0]]));
+    void* results[] = {out.data()};
+    cornu_status st = cn_plan_create(&c.g, backend.alignment, &plan);
+    if (st != CORNU_OK) return st;
+    {
+        run_graph::Weights weights(plan);
+        for (const Floats& f : c.data) in.push_back(f.data());
+        st = backend.open(&options, &device);
+        if (st == CORNU_OK) st = backend.alloc(device, plan->arena_bytes, &arena);
+        if (st == CORNU_OK) st = backend.prepare(device, plan, &weights.base, &executable);
+        cn_run run = {in.data(), results, arena, 7, 0};
+        if (st == CORNU_OK) st = backend.run(executable, &run);
+        if (executable) backend.destroy(executable);
+        if (arena) backend.free(device, arena);
+        if (device) backend.close(device);
+    }
+    cn_plan_destroy(plan);
+    return st;
+}
+
+TEST(CudaMatmul, EachCallFails) {
+    const cn_plugin* plugin = nullptr;
+    Case c(CORNU_FLOAT32);
+    cn_graph_output(&c.g, product(c, {2, 3, 4, 5}, {2, 1, 5, 6}, {false, false, false}, true, true, act_of(CN_EW_gelu)));
+    ASSERT_EQ(cn_graph_status(&c.g), CORNU_OK) << cornu_last_error();
+    ASSERT_EQ(cn_plugin_open(&plugin), CORNU_OK) << cornu_last_error();
+    for (const char* call : {"Lt.MatmulDescCreate", "Lt.MatmulDescSetAttribute", "Lt.MatrixLayoutCreate", "Lt.MatrixLayoutSetAttribute", "Lt.MatmulPreferenceCreate",
+                             "Lt.MatmulPreferenceSetAttribute", "Lt.MatmulAlgoGetHeuristic", "Lt.Matmul", "LaunchKernel"}) {
+        int failures = 0;
+        for (cornu_status st = CORNU_DEVICE_ERROR; st != CORNU_OK && failures < 50; failures++) {
+            plugin->inject(call, failures + 1, 14 /* CUBLAS_STATUS_INTERNAL_ERROR */, false);
+            st = attempt(c);
+            plugin->inject(nullptr, 0, 0, false);
+            if (st == CORNU_OK || strcmp(call, "LaunchKernel") == 0) continue; // a failed launch names the kernel instead
+            EXPECT_NE(std::string(cornu_last_error()).find(strchr(call, '.') + 1), std::string::npos) << call << ": " << cornu_last_error();
+        }
+        EXPECT_GT(failures, 1) << call;
+        EXPECT_LT(failures, 50) << call;
+    }
+}
+
 }  // namespace

@@ -13,6 +13,7 @@ void expect_pool(cornu_dtype dtype, cn_op op, cn_pool_kind kind, const Shape& s,
     Case c(dtype);
     cn_attr a = run_graph::no_attr();
     c.special = special;
+    c.small = true; // the reference's sums are signed
     a.pool.kind = kind;
     a.pool.spatial = (int)s.x.size() - 2;
     for (int i = 0; i < a.pool.spatial; i++) {

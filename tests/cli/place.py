@@ -38,13 +38,15 @@ class Place:
         out, err = done.stdout.decode(), done.stderr.decode()
         assert done.returncode == code, f"{arguments}: exit {done.returncode}, not {code}: {err.strip()}"
         assert "\x1b" not in err and "\r" not in err, f"terminal codes without a terminal: {err!r}"
-        if code:
+        if code == 5:
+            assert out.strip(), f"{arguments}: exit 5 without a finding"
+        elif code:
             assert err.strip(), f"{arguments}: exit {code} without a word"
             assert not out, f"{arguments}: failed, but printed {out[:80]!r}"
         return out, err
 
-    def json(self, *arguments):
-        return json.loads(self.run(*arguments, "--json")[0], parse_constant=lambda name: 1 / 0)
+    def json(self, *arguments, code=0):
+        return json.loads(self.run(*arguments, "--json", code=code)[0], parse_constant=lambda name: 1 / 0)
 
     def values(self, model, given, *options):
         return [row["values"] for row in self.json("predict", model, "--input", given, *options)["outputs"]]

@@ -71,6 +71,8 @@ def bad_usage(place):
         (["convert", digits, "x.onnx"], "x.onnx"), (["convert", digits, "x"], "--to"),
         (["convert", digits, "x.keras", "--to", "onnx"], "'onnx'"), (["convert", digits, "x.keras", "--to", ""], "''"),
         (["convert", digits, str(place / "there.keras")], "--overwrite"), (["convert", digits, "x.keras", "--config", "no"], "'no'"),
+        (["diff"], "A B"), (["diff", digits], "A B"), (["diff", digits, digits, "c"], "too many"), (["check"], "missing"),
+        (["check", digits, "more"], "too many"), (["check", digits, "--custom"], "needs a value"), (["check", digits, "--jsno"], "did you mean"),
         (["plot"], "missing"), (["plot", digits], "--output is missing"), (["plot", digits, "-o", "a.png"], "'a.png'"),
         (["plot", digits, "-o", "svg"], "'svg'"), (["plot", digits, "-o", "a.svg", "--rankdir", "BT"], "TB|LR"),
         (["plot", digits, "-o", "a.svg", "--show-shapes", "--no-shapes"], "exclude"),
@@ -89,7 +91,7 @@ def help_and_version(place):
     overview = place.run("help")[0]
     assert overview == place.run("--help")[0] == place.run("-h")[0]
     commands = re.findall(r"^  (\w+)  ", overview.split("Options:")[0], re.M)
-    assert commands == ["predict", "info", "convert", "plot", "layers", "help"], commands
+    assert commands == ["predict", "info", "convert", "plot", "diff", "check", "layers", "help"], commands
     for command in commands[:-1]:
         text = place.run("help", command)[0]
         assert text == place.run(command, "--help")[0], f"help {command} and {command} --help differ"
@@ -100,7 +102,7 @@ def help_and_version(place):
 def manual_and_completion_name_every_option(place):
     manual = (ROOT / "tools" / "cornu.1").read_text().replace("\\-", "-")
     completion = (ROOT / "tools" / "cornu.bash").read_text()
-    for command in ("predict", "info", "convert", "plot", "layers"):
+    for command in ("predict", "info", "convert", "plot", "diff", "check", "layers"):
         options = set(re.findall(r"^  (--[a-z-]+)", place.run("help", command)[0], re.M))
         section = manual.split(f".SS cornu {command}")[1].split(".SS")[0]
         row = re.search(rf'{command}\)\s*options="([^"]*)"', completion).group(1)

@@ -4,7 +4,6 @@ import os
 import shutil
 import sys
 import tempfile
-import zipfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -57,6 +56,26 @@ def check_case(cornu, folder, name, make, out):
         problem, actual = run_predict.predict(cornu, folder, path, inputs, *more)
         problem = problem or run_predict.difference(expected, actual, LIMIT)
         out.fail(title, problem) if problem else out.ok(title)
+        check_upgrade(cornu, folder, path, more, inputs, expected, title, out)
+
+
+def check_upgrade(cornu, folder, path, more, inputs, expected, title, out):
+    """What `cornu convert` makes of the file opens in Keras 3.15.1 and predicts the same."""
+    import keras
+
+    target = os.path.join(folder, "upgraded.keras")
+    code, _, error = report.run(cornu, "convert", path, target, "--overwrite", *more)
+    if code:
+        out.fail(title + ".upgraded", f"cornu convert ended with {code}: {error}")
+        return
+    try:
+        model = keras.models.load_model(target, compile=False)
+        actual = run_predict.expected_outputs(model, inputs)
+    except Exception as failure:
+        out.fail(title + ".upgraded", f"Keras 3 refuses it: {type(failure).__name__}: {failure}")
+        return
+    problem = run_predict.difference(expected, actual, LIMIT)
+    out.fail(title + ".upgraded", problem) if problem else out.ok(title + ".upgraded")
 
 
 if __name__ == "__main__":

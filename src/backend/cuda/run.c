@@ -121,6 +121,7 @@ static cornu_status check_fault(const cn_cuda_executable* e) {
 
     if (words->fault == CN_FAULT_NONE) return CORNU_OK;
     label = e->plan->graph->nodes[words->node].label;
+    if (words->fault == CN_FAULT_CHOLESKY) return CN_FAIL(BAD_ARGUMENT, "%s%scholesky of a matrix that is not positive definite", label, label[0] ? ": " : "");
     return CN_FAIL(BAD_ARGUMENT, "%s%sindex %lld is out of range for an axis of %lld", label, label[0] ? ": " : "", (long long)words->value,
                    (long long)words->limit);
 }

@@ -1,0 +1,51 @@
+/* cornu_model_diff and its rows. */
+#include <string.h>
+
+#include "keras/diff.h"
+#include "session/model.h"
+
+struct cornu_diff {
+    cn_diff rows;
+};
+
+cornu_status cornu_model_diff(cornu_model* a, cornu_model* b, cornu_diff** out) {
+    cornu_status st = CORNU_OK;
+    cornu_diff* diff = NULL;
+
+    if (!out) return CN_FAIL(BAD_ARGUMENT, "cornu_model_diff: out is NULL");
+    *out = NULL;
+    if (!a || !b) return CN_FAIL(BAD_ARGUMENT, "cornu_model_diff: a model is NULL");
+    diff = cn_alloc_zero(1, sizeof *diff);
+    if (!diff) return CN_NO_MEMORY(sizeof *diff);
+    (void)pthread_rwlock_rdlock(&a->lock);
+    if (b != a) (void)pthread_rwlock_rdlock(&b->lock);
+    CN_STEP(cn_diff_documents(a->document, b->document, &diff->rows));
+    *out = diff;
+    diff = NULL;
+done:
+    if (b != a) (void)pthread_rwlock_unlock(&b->lock);
+    (void)pthread_rwlock_unlock(&a->lock);
+    cornu_diff_destroy(diff);
+    return st;
+}
+
+int64_t cornu_diff_count(const cornu_diff* diff) { return diff ? (int64_t)diff->rows.count : 0; }
+
+cornu_status cornu_diff_get(const cornu_diff* diff, int64_t index, cornu_difference* difference) {
+    size_t size;
+
+    if (!diff || !difference) return CN_FAIL(BAD_ARGUMENT, "cornu_diff_get: diff or difference is NULL");
+    if (difference->size < sizeof difference->size)
+        return CN_FAIL(BAD_ARGUMENT, "cornu_difference.size is %zu; set it to the size of the struct", difference->size);
+    if (index < 0 || (size_t)index >= diff->rows.count)
+        return CN_FAIL(NOT_FOUND, "there is no difference %lld; there are %lld", (long long)index, (long long)diff->rows.count);
+    size = difference->size < sizeof *difference ? difference->size : sizeof *difference;
+    memcpy((char*)difference + sizeof size, (const char*)&diff->rows.rows[index] + sizeof size, size - sizeof size);
+    return CORNU_OK;
+}
+
+void cornu_diff_destroy(cornu_diff* diff) {
+    if (!diff) return;
+    cn_diff_deinit(&diff->rows);
+    cn_free(diff);
+}
