@@ -408,7 +408,7 @@ void* new_block(size_t bytes, int device) {
     void* memory = nullptr;
     if (posix_memalign(&memory, ALIGNMENT, bytes + GUARD_BYTES) != 0) return nullptr;
     memset(memory, 0xFF, bytes);
-    memset(static_cast<char*>(memory) + bytes, GUARD, GUARD_BYTES);
+    for (int i = 0; i < GUARD_BYTES; i++) static_cast<unsigned char*>(memory)[bytes + static_cast<size_t>(i)] = GUARD;
     w().blocks[reinterpret_cast<uintptr_t>(memory)] = {bytes, device};
     return memory;
 }
