@@ -26,21 +26,19 @@
 #define GUARD_BYTES 64
 #endif
 #define GUARD 0xA5
+#define QUARANTINE_BYTES (64u << 20) /* of freed memory whose addresses are not given out again yet */
 #define ALIGNMENT 256
 #define MOST_DEVICES 16
 
 namespace {
 
 struct block {
-    uint64_t id;
     size_t bytes;
     int device; /* -1: pinned host memory */
 };
 
-struct hold {
-    uintptr_t start;
-    uint64_t id;
-};
+/* Start of a block that work uses. */
+typedef uintptr_t hold;
 
 struct capture;
 
@@ -92,13 +90,14 @@ namespace {
 /* Everything there is, under the lock. */
 struct world {
     std::mutex lock;
-    uint64_t next_id = 1;
     std::map<uintptr_t, block> blocks;
     std::set<cudaStream_t> streams;
     std::set<cudaEvent_t> events;
     std::set<cudaGraph_t> graphs;
     std::set<cudaGraphExec_t> execs;
     std::set<std::shared_ptr<capture>> captures;
+    std::deque<std::pair<void*, size_t>> quarantine;
+    size_t quarantined = 0;
     uint64_t used[MOST_DEVICES] = {}, peak = 0;
     cudaError_t dead[MOST_DEVICES] = {};
     long lt_handles = 0, lt_objects = 0, launches = 0, graph_launches = 0, matmuls = 0;
@@ -160,17 +159,15 @@ bool holds_device(const void* address, size_t bytes, int device) {
 
 void add_hold(std::vector<hold>* out, const void* address) {
     uintptr_t start;
-    const block* b = find(address, &start);
-    if (b) out->push_back({start, b->id});
+    if (find(address, &start)) out->push_back(start);
 }
 
 /* ---- running ---- */
 
 cudaError_t run_work(const work& item) {
-    for (const hold& h : item.holds) {
-        auto found = w().blocks.find(h.start);
-        if (found != w().blocks.end() && found->second.id == h.id) continue;
-        cn_host::complain("%s uses memory at %p that has been freed since it was put there", item.what, reinterpret_cast<void*>(h.start));
+    for (hold start : item.holds) {
+        if (w().blocks.count(start)) continue; /* if it is another block there by now, whoever put the work there may know */
+        cn_host::complain("%s uses memory at %p that has been freed since it was put there", item.what, reinterpret_cast<void*>(start));
         return cudaErrorIllegalAddress;
     }
     return item.run();
@@ -411,9 +408,24 @@ void* new_block(size_t bytes, int device) {
     void* memory = nullptr;
     if (posix_memalign(&memory, ALIGNMENT, bytes + GUARD_BYTES) != 0) return nullptr;
     memset(memory, 0xFF, bytes);
-    memset(static_cast<char*>(memory) + bytes, GUARD, GUARD_BYTES);
-    w().blocks[reinterpret_cast<uintptr_t>(memory)] = {w().next_id++, bytes, device};
+    for (int i = 0; i < GUARD_BYTES; i++) static_cast<unsigned char*>(memory)[bytes + static_cast<size_t>(i)] = GUARD;
+    w().blocks[reinterpret_cast<uintptr_t>(memory)] = {bytes, device};
     return memory;
+}
+
+/* AddressSanitizer keeps freed memory apart itself, and reports its use. */
+void release(void* memory, size_t bytes) {
+    if (GUARD_BYTES == 0) {
+        free(memory);
+        return;
+    }
+    w().quarantine.emplace_back(memory, bytes);
+    w().quarantined += bytes;
+    while (w().quarantined > QUARANTINE_BYTES) {
+        free(w().quarantine.front().first);
+        w().quarantined -= w().quarantine.front().second;
+        w().quarantine.pop_front();
+    }
 }
 
 cudaError_t free_block(void* memory, bool pinned) {
@@ -436,8 +448,8 @@ cudaError_t free_block(void* memory, bool pinned) {
         break;
     }
     memset(memory, 0xFF, found->second.bytes);
+    release(memory, found->second.bytes);
     w().blocks.erase(found);
-    free(memory);
     return error;
 }
 

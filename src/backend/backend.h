@@ -39,6 +39,8 @@ struct cn_residence {
     cornu_status (*fill)(const cn_residence* residence, const cn_resident* resident);
     void (*release)(const cn_residence* residence, void* block);
     int index; /* of the device */
+    /* Sentence of this thread's last failure of the above, which may be in another library. */
+    const char* (*last_error)(void);
 };
 
 /* The weights of a plan, made and kept by the session's side for all sessions of a model. Addresses stay the same while the
@@ -53,6 +55,8 @@ struct cn_weights {
     /* Addresses of forms of constants in a residence: those that no session has asked for before are made, all at once and in the order in which
      * the file has them. */
     cornu_status (*resident)(cn_weights* weights, const cn_residence* residence, cn_resident* residents, int count);
+    /* Sentence of this thread's last failure of the above, for a backend in another library; may be NULL. */
+    const char* (*last_error)(void);
 };
 
 /* One run. */

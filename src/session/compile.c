@@ -66,7 +66,7 @@ cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_
 
     *out = NULL;
     if (!c) return CN_NO_MEMORY(sizeof *c);
-    c->weights = (cn_weights){constant_data, constant_derived, constant_resident};
+    c->weights = (cn_weights){constant_data, constant_derived, constant_resident, cornu_last_error};
     c->store = store;
     c->backend = backend;
     c->input_count = count;

@@ -288,6 +288,8 @@ static cornu_status reserve_memory(cornu_session* s, uint64_t bytes) {
 
 /* Memory that the caller says lies on a device must be the session's device's. */
 static cornu_status check_device(const cornu_session* s, const char* what, const char* name, const cornu_tensor* t, cornu_dtype dtype) {
+    cornu_status st;
+
     if (!s->backend->check_address) {
         return CN_FAIL(BAD_ARGUMENT, "%s '%s' is memory of device %d; the session runs on %s, which takes memory of the host", what, name, (int)t->device,
                        s->backend->describe(s->device));
@@ -298,8 +300,8 @@ static cornu_status check_device(const cornu_session* s, const char* what, const
     if (t->dtype != dtype) {
         return CN_FAIL(BAD_ARGUMENT, "%s '%s' on the device is %s; there it must be %s", what, name, cornu_dtype_name(t->dtype), cornu_dtype_name(dtype));
     }
-    if (s->backend->check_address(s->device, t->data) == CORNU_OK) return CORNU_OK;
-    return cn_fail_within(CORNU_BAD_ARGUMENT, "%s '%s'", what, name);
+    st = s->backend->check_address(s->device, t->data);
+    return st == CORNU_OK ? st : cn_fail_within(st, "%s '%s'", what, name);
 }
 
 /* The caller's elements in the port's dtype: its own memory, or a converted copy that the session keeps. */

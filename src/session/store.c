@@ -183,17 +183,22 @@ static cornu_status read_slot(void* user, int slot, void* dst) {
     return cn_document_read(r->doc, r->program->slots[slot], dst);
 }
 
+/* The failure of a residence, which may be in another library, becomes this library's. */
+static cornu_status copied(const cn_residence* residence, cornu_status st) {
+    return st == CORNU_OK ? st : cn_fail(st, __FILE__, __LINE__, "%s", residence->last_error());
+}
+
 static cornu_status evaluate(cn_store* store, cn_store_entry* entry) {
     reading r = {store->doc, &entry->program};
     derived* form;
 
     CN_TRY(cn_ref_evaluate(&entry->program.graph, entry->program.graph.count - 1, read_slot, &r, entry->data));
-    entry->versions = version_sum(&entry->program);
     for (form = entry->forms; form; form = form->next) CN_TRY(form->fn(form->user, entry->data, form->data));
     for (resident* on = entry->residents; on; on = on->next) {
         on->form.data = entry->data;
-        CN_TRY(on->residence->fill(on->residence, &on->form));
+        CN_TRY(copied(on->residence, on->residence->fill(on->residence, &on->form)));
     }
+    entry->versions = version_sum(&entry->program); /* only now: after a failure the next run tries again */
     return CORNU_OK;
 }
 
@@ -357,7 +362,7 @@ static cornu_status make_residents(cn_store* store, const cn_residence* residenc
         goto done;
     }
     for (int i = 0; i < count; i++) forms[i] = requests[i].made->form;
-    CN_STEP(residence->make(residence, forms, count, &memory->memory));
+    CN_STEP(copied(residence, residence->make(residence, forms, count, &memory->memory)));
     memory->residence = residence;
     memory->next = store->blocks;
     store->blocks = memory;

@@ -43,7 +43,7 @@ struct Weights {
     std::map<std::string, void*> forms;
     std::vector<std::pair<const cn_residence*, void*>> blocks;
 
-    explicit Weights(const cn_plan* of) : base{data, derived, resident}, plan(of) {}
+    explicit Weights(const cn_plan* of) : base{data, derived, resident, cornu_last_error}, plan(of) {}
     ~Weights() {
         for (auto& b : blocks) b.first->release(b.first, b.second);
         for (auto& m : made) cn_free_aligned(m.second);

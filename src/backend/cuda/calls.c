@@ -126,7 +126,7 @@ cornu_status cn_lt_check(cublasStatus_t error, const char* call, const char* fil
     if (error == CUBLAS_STATUS_SUCCESS && !cn_cuda_lost()) return CORNU_OK;
     (void)call_name(call, "cublasLt", name, sizeof name);
     /* cuBLASLt has one status for all that happens to the device; CUDA knows whether it is dead. */
-    if (!cn_cuda_lost() && source.cuda.GetLastError && is_fatal(source.cuda.GetLastError())) atomic_store(&lost, true);
+    if (!cn_cuda_lost() && source.cuda.GetLastError && is_fatal(cn_calls()->GetLastError())) atomic_store(&lost, true);
     if (cn_cuda_lost()) {
         return cn_fail(CORNU_DEVICE_LOST, file, line, "%s, at %s:%d: an earlier error has ended the device's context", name, file_name(file), line);
     }
@@ -152,7 +152,7 @@ long cn_calls_inject(const char* name, long n, int error, bool sticky) {
 
     (void)pthread_mutex_lock(&injection_lock);
     counted = atomic_exchange(&uninjected, 0) + injected.count;
-    if (injected.hit && is_fatal((cudaError_t)injected.error)) atomic_store(&lost, false);
+    if (n == 0) atomic_store(&lost, false);
     memset(&injected, 0, sizeof injected);
     if (name) (void)snprintf(injected.name, sizeof injected.name, "%s", name);
     injected.n = n;

@@ -110,7 +110,7 @@ cornu_status cn_lt_check(cublasStatus_t error, const char* call, const char* fil
 bool cn_cuda_lost(void);
 
 /* For tests: the n-th call from now on (1: the next) fails with error, and every one after it if sticky; name NULL: any call, else only calls of
- * that name ("Malloc", "Lt.Matmul"). n 0 ends it, and a context that an injected error had killed is alive again. Returns how many calls of the
+ * that name ("Malloc", "Lt.Matmul"). n 0 ends it, and the context counts as alive again. Returns how many calls of the
  * former name were counted since the last use. A call that frees, destroys, synchronises or ends a capture is made all the same before it
  * is said to have failed, as CUDA does when it reports an earlier failure. Thread-safe. */
 typedef long (*cn_calls_inject_fn)(const char* name, long n, int error, bool sticky);

@@ -38,7 +38,7 @@ static cornu_status count_devices(int* devices) {
         if (cn_calls()->DriverGetVersion(&driver) != cudaSuccess || driver == 0) return CN_FAIL(NO_DEVICE, "there is no NVIDIA driver on this machine");
         return CN_FAIL(NO_DEVICE, "the NVIDIA driver is for CUDA %d.%d, which is too old for this plug-in; install a newer one", driver / 1000, driver % 1000 / 10);
     }
-    return CN_CUDA_OK(error);
+    return cn_cuda_check(error, "cudaGetDeviceCount", __FILE__, __LINE__);
 }
 
 static void close_device(cn_device* device) {
@@ -169,6 +169,7 @@ static cornu_status get_weights(cn_cuda_executable* e) {
     const cn_residence* residence;
     int* dense = cn_arena_array(&e->arena, (size_t)plan->constant_count + 1, sizeof *dense);
     cn_resident* residents;
+    cornu_status st;
 
     if (!dense) return CN_NO_MEMORY((size_t)plan->constant_count * sizeof *dense);
     for (int i = 0; i < plan->constant_count; i++) dense[i] = -1;
@@ -186,7 +187,8 @@ static cornu_status get_weights(cn_cuda_executable* e) {
         residents[i].bytes = cn_type_bytes(&plan->graph->types[plan->constants[e->wanted[i].constant]]);
     }
     CN_TRY(cn_cuda_residence(e->device->index, &residence));
-    CN_TRY(e->host_weights->resident(e->host_weights, residence, residents, e->wanted_count));
+    st = e->host_weights->resident(e->host_weights, residence, residents, e->wanted_count);
+    if (st != CORNU_OK) return e->host_weights->last_error ? cn_fail(st, __FILE__, __LINE__, "%s", e->host_weights->last_error()) : st;
     for (int i = 0; i < e->wanted_count; i++) e->frame.weights[i] = residents[i].address;
     for (int i = 0; i < plan->constant_count; i++) {
         if (dense[i] >= 0) e->frame.values[plan->constants[i]] = residents[dense[i]].address;

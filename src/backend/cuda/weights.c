@@ -169,7 +169,7 @@ static cn_residence residences[MOST_DEVICES];
 static pthread_once_t residences_once = PTHREAD_ONCE_INIT;
 
 static void fill_residences(void) {
-    for (int i = 0; i < MOST_DEVICES; i++) residences[i] = (cn_residence){make, fill, release, i};
+    for (int i = 0; i < MOST_DEVICES; i++) residences[i] = (cn_residence){make, fill, release, i, cornu_last_error};
 }
 
 cornu_status cn_cuda_residence(int index, const cn_residence** out) {
