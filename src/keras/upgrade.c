@@ -378,13 +378,9 @@ static cornu_status new_view(cn_document* from, cn_document** out) {
 
 static cornu_status write_config(cn_upgrade* u) {
     const cn_layer* root = cn_document_root(u->from);
-    const cn_json* compile = cn_json_get(root->object, "compile_config");
 
     cn_upgrade_put_model_or_layer(u, root, cn_upgrade_name(u, NULL, root->name));
-    if (compile) {
-        cn_upgrade_put(u, ", \"compile_config\": ");
-        fail(u, cn_json_print(compile, &u->text));
-    }
+    CN_TRY(cn_upgrade_put_compile(u));
     cn_upgrade_put(u, "}");
     CN_TRY(u->status);
     return cn_buf_check(&u->text);
@@ -418,12 +414,15 @@ static cornu_status borrow_assets(cn_upgrade* u) {
 
 static cornu_status build(cn_upgrade* u, const cn_match* match) {
     const char* notes;
+    bool optimizer;
 
     CN_TRY(write_config(u));
     CN_TRY(borrow_assets(u));
     CN_TRY(read_config(u));
     CN_TRY(cn_upgrade_weights(u, match));
     CN_TRY(read_config(u)); /* again: its layers look for their variables */
+    CN_TRY(cn_upgrade_optimizer(u, &optimizer));
+    if (optimizer) CN_TRY(read_config(u));
     CN_TRY(cn_buf_check(&u->notes));
     notes = cn_arena_strdup(&u->to->arena, u->notes.data ? u->notes.data : "");
     if (!notes) return CN_NO_MEMORY(u->notes.size);
