@@ -77,6 +77,25 @@ static cornu_status print_value(const cn_json* value, cn_buf* out) {
     return cn_buf_check(out);
 }
 
+/* A layer's config. Keras's legacy reader takes a string that is the name of a function of keras.layers for that function, so that Attention's
+ * default score_mode, "dot", is left out. */
+static cornu_status print_config(const cn_json* object, const cn_json* config, cn_buf* out) {
+    bool attention = cn_json_equals(cn_json_get(object, "class_name"), "Attention"), first = true;
+
+    if (cn_legacy_is_model(object)) return print_model_config(config, out);
+    if (!attention || !cn_json_equals(cn_json_get(config, "score_mode"), "dot")) return print_value(config, out);
+    cn_buf_text(out, "{");
+    for (size_t i = 0; i < cn_json_size(config); i++) {
+        size_t size;
+        const char* key = cn_json_key_at(config, i, &size);
+        if (strcmp(key, "score_mode") == 0) continue;
+        cn_legacy_key(out, &first, key, size);
+        CN_TRY(print_value(cn_json_at(config, i), out));
+    }
+    cn_buf_text(out, "}");
+    return cn_buf_check(out);
+}
+
 /* A call without the masks that its reader makes again. */
 static cornu_status print_call(const cn_json* model, const cn_json* node, cn_buf* out) {
     const cn_json* kwargs = cn_json_get(node, "kwargs");
@@ -121,7 +140,7 @@ static cornu_status print_element(const cn_json* model, const cn_json* object, c
         const cn_json* value = cn_json_get(object, kept[i]);
         if (!value) continue;
         cn_legacy_key(out, &first, kept[i], strlen(kept[i]));
-        if (i == 0 && cn_legacy_is_model(object)) CN_TRY(print_model_config(value, out));
+        if (i == 0) CN_TRY(print_config(object, value, out));
         else if (i == 2) CN_TRY(print_calls(model, value, out));
         else CN_TRY(print_value(value, out));
     }

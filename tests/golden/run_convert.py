@@ -23,7 +23,7 @@ FORMATS = {
     "keras": ("B.keras", []),
     "keras-dir": ("B-folder/", []),
     "weights.h5": ("B.weights.h5", []),
-    "weights.json": ("B.weights.json", ["--shard-size", "600"]),
+    "weights.json": ("B.weights.json", ["--shard-size", "4K"]),
     "npz": ("B.npz", []),
     "json": ("B.json", []),
     "h5": ("B.h5", []),
