@@ -392,11 +392,23 @@ static cornu_status print_call(const tf_printer* cx, const cn_json* model, const
 
 /* ---- models ---- */
 
+/* TensorFlow makes a scope of a layer's name. */
+static cornu_status check_name(const tf_printer* cx, const cn_json* entry) {
+    const char* name = text_of(cn_json_get(entry, "config"), "name");
+    bool fine = (*name >= 'A' && *name <= 'Z') || (*name >= 'a' && *name <= 'z') || (*name >= '0' && *name <= '9') || *name == '.';
+
+    for (const char* c = name; fine && *c; c++)
+        fine = (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || strchr("._\\/>-", *c);
+    if (fine || cn_legacy_is_model(entry) || strcmp(text_of(entry, "class_name"), "InputLayer") == 0) return CORNU_OK;
+    return CN_FAIL(UNSUPPORTED, "%s: layer '%s': tf.keras takes only letters of ASCII, digits and ._\\/>- in a layer's name", cx->doc->name, name);
+}
+
 static cornu_status print_entry(const tf_printer* cx, const cn_json* model, const cn_json* entry, bool functional) {
     const cn_json* name = cn_json_get(entry, "name");
     const cn_json* nodes = cn_json_get(entry, "inbound_nodes");
     tf_printer inner = {cx->doc, cx->out, text_of(entry, "name")};
 
+    CN_TRY(check_name(cx, entry));
     if (!functional) return print_object(cx, entry);
     CN_TRY(print_head(&inner, entry));
     put(cx, ", \"name\": ");
