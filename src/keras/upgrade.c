@@ -221,6 +221,15 @@ static void put_ports(cn_upgrade* u, const cn_layer* model, const cn_json* value
     cn_upgrade_put(u, dict ? "}" : "]");
 }
 
+/* Models of one input or output have it in a list, which to Keras 3 would be a list of one tensor. */
+static const cn_json* unwrapped(cn_upgrade* u, const cn_layer* model, const cn_json* ports) {
+    const cn_layer* layer;
+    int64_t call;
+    bool single = u->era < 3 && cn_json_is(ports, CN_JSON_ARRAY) && cn_json_size(ports) == 1;
+
+    return single && cn_upgrade_reference(u, model, cn_json_at(ports, 0), &layer, &call) ? cn_json_at(ports, 0) : ports;
+}
+
 /* ---- models ---- */
 
 static void put_trainable(cn_upgrade* u, const cn_layer* model) {
@@ -247,9 +256,9 @@ static void put_functional(cn_upgrade* u, const cn_layer* model, const char* nam
         cn_upgrade_put(u, "}");
     }
     cn_upgrade_put(u, "], \"input_layers\": ");
-    put_ports(u, model, cn_json_get(model->config, "input_layers"));
+    put_ports(u, model, unwrapped(u, model, cn_json_get(model->config, "input_layers")));
     cn_upgrade_put(u, ", \"output_layers\": ");
-    put_ports(u, model, cn_json_get(model->config, "output_layers"));
+    put_ports(u, model, unwrapped(u, model, cn_json_get(model->config, "output_layers")));
     cn_upgrade_put(u, "}, \"registered_name\": \"Functional\", \"build_config\": {\"input_shape\": null}");
 }
 

@@ -539,7 +539,7 @@ static void put_class(cn_upgrade* u, const cn_layer* layer, const char* now) {
                strncmp(layer->module, "tensorflow", 10) != 0;
 
     cn_upgrade_put(u, "{\"module\": ");
-    if (own || *layer->registered_name || (!module && *layer->module)) {
+    if (own || *layer->registered_name || layer->kind == CN_LAYER_OP || (!module && *layer->module)) {
         if (*layer->module) cn_upgrade_put_string(u, layer->module);
         else cn_upgrade_put(u, "null");
     } else if (module) {
@@ -556,7 +556,7 @@ static void put_registered(cn_upgrade* u, const cn_layer* layer, const char* now
 
     cn_upgrade_put(u, ", \"registered_name\": ");
     if (cn_json_is(given, CN_JSON_STRING)) cn_upgrade_put_string(u, cn_json_string(given, NULL));
-    else if (is_lost_op(u, layer) || !cn_name_module(CN_NAME_layer, now)) cn_upgrade_put_string(u, now);
+    else if (is_lost_op(u, layer) || layer->kind == CN_LAYER_OP || !cn_name_module(CN_NAME_layer, now)) cn_upgrade_put_string(u, now);
     else cn_upgrade_put(u, "null");
 }
 
