@@ -190,7 +190,7 @@ TEST(Legacy, CallsBecomeArguments) {
     ASSERT_EQ(d.upgrade, CORNU_OK) << error();
     std::string text = d.config();
     EXPECT_TRUE(has(text, R"("keras_history": ["n", 0, 0])")) << text;
-    EXPECT_TRUE(has(text, R"("output_layers": [["n", 1, 0]])")) << text;
+    EXPECT_TRUE(has(text, R"("output_layers": ["n", 1, 0])")) << text;
     EXPECT_TRUE(has(text, R"({"module": "keras.src.ops.numpy", "class_name": "Multiply")")) << text;
     EXPECT_TRUE(has(cn_document_upgrade_notes(d.up), "tf.linalg.svd")) << cn_document_upgrade_notes(d.up);
     EXPECT_NE(cn_document_upgrade_note(d.up, "odd"), nullptr);
