@@ -179,10 +179,7 @@ static const key_row keys[] = {
     {NULL, K1, "consume_less", NULL},
     {NULL, K1, "concat_axis", "axis"},
     {NULL, K1, "dot_axes", "axes"},
-    {"LSTM", OLD, "time_major", NULL},
-    {"GRU", OLD, "time_major", NULL},
-    {"SimpleRNN", OLD, "time_major", NULL},
-    {"RNN", OLD, "time_major", NULL},
+    {NULL, OLD, "time_major", NULL},
     {NULL, OLD, "implementation", NULL},
     {NULL, OLD, "num_constants", NULL},
     {"Conv1DTranspose", OLD, "groups", NULL},
@@ -206,9 +203,11 @@ static const key_row keys[] = {
     {"DepthwiseConv2D", OLD, "kernel_initializer", NULL},
     {"DepthwiseConv2D", OLD, "kernel_regularizer", NULL},
     {"DepthwiseConv2D", OLD, "kernel_constraint", NULL},
+    {NULL, OLD, "rng_type", NULL},
     {"MultiHeadAttention", OLD, "query_shape", NULL},
     {"MultiHeadAttention", OLD, "key_shape", NULL},
     {"MultiHeadAttention", OLD, "value_shape", NULL},
+    {"MultiHeadAttention", OLD, "softmax_robust_masking", NULL},
     {"Attention", OLD, "causal", NULL},
     {"AdditiveAttention", OLD, "causal", NULL},
     {"TextVectorization", OLD, "vocabulary_size", NULL},
@@ -242,12 +241,10 @@ static const struct {
     const char* key;
     const char* allowed; /* its JSON text that means nothing */
 } refused[] = {
-    {"LSTM", OLD, "time_major", "false"},
-    {"GRU", OLD, "time_major", "false"},
-    {"SimpleRNN", OLD, "time_major", "false"},
-    {"RNN", OLD, "time_major", "false"},
+    {NULL, OLD, "time_major", "false"},
     {"BatchNormalization", OLD, "renorm", "false"},
     {"BatchNormalization", K1, "mode", "0"},
+    {"MultiHeadAttention", OLD, "softmax_robust_masking", "false"},
     {"Attention", OLD, "causal", "false"},
     {"AdditiveAttention", OLD, "causal", "false"},
 };
