@@ -148,6 +148,15 @@ static cornu_status print_element(const cn_json* model, const cn_json* object, c
     return cn_buf_check(out);
 }
 
+/* Layers that Keras's legacy reader does not know, or makes others of: it takes the first of several axes. */
+static cornu_status refuse_layer(const cn_document* doc, const cn_layer* layer) {
+    bool axes = strcmp(layer->class_name, "LayerNormalization") == 0 && cn_json_size(cn_json_get(layer->config, "axis")) > 1;
+
+    if (!axes && strcmp(layer->class_name, "GroupQueryAttention") != 0) return CORNU_OK;
+    return CN_FAIL(UNSUPPORTED, "%s: %s: Keras cannot read %s back from legacy HDF5; .keras holds it", doc->name, cn_layer_describe(layer),
+                   axes ? "several axes" : "this class");
+}
+
 /* Legacy files have no module, so that Keras takes an operation for the layer of its name. */
 static cornu_status refuse_operations(const cn_document* doc, const cn_layer* model) {
     const cn_json* operation = model->kind == CN_LAYER_FUNCTIONAL ? cn_legacy_operation(model->config) : NULL;
@@ -155,7 +164,10 @@ static cornu_status refuse_operations(const cn_document* doc, const cn_layer* mo
     if (operation)
         return CN_FAIL(UNSUPPORTED, "%s: operation '%s' (%s): Keras cannot read an operation back from legacy HDF5; .keras holds it", doc->name,
                        cn_json_string(cn_json_get(operation, "name"), NULL), cn_json_string(cn_json_get(operation, "class_name"), NULL));
-    for (size_t i = 0; i < model->layer_count; i++) CN_TRY(refuse_operations(doc, model->layers[i])); /* depth: that of JSON */
+    for (size_t i = 0; i < model->layer_count; i++) {
+        CN_TRY(refuse_layer(doc, model->layers[i]));
+        CN_TRY(refuse_operations(doc, model->layers[i])); /* depth: that of JSON */
+    }
     return CORNU_OK;
 }
 

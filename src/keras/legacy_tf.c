@@ -160,6 +160,11 @@ static bool is_activation_key(const char* key) {
 
 static bool is_loss(const cn_json* object) { return begins(text_of(object, "module"), "keras.losses"); }
 
+/* Layers whose dtype is that of their inputs and outputs in tf.keras. */
+static bool has_own_dtype(const char* class_name) {
+    return strcmp(class_name, "StringLookup") == 0 || strcmp(class_name, "IntegerLookup") == 0 || strcmp(class_name, "TextVectorization") == 0;
+}
+
 /* A member of an object's config under tf.keras's name of the key. */
 static cornu_status print_member(const tf_printer* cx, const cn_json* object, const char* key, const cn_json* value, bool* first) {
     const char* class_name = text_of(object, "class_name");
@@ -167,7 +172,9 @@ static cornu_status print_member(const tf_printer* cx, const cn_json* object, co
     bool leave;
 
     CN_TRY(check_key(cx, class_name, key, value, &leave));
-    if (leave || (strcmp(key, "dtype") == 0 && is_loss(object))) return CORNU_OK;
+    if (leave || (strcmp(key, "dtype") == 0 && (is_loss(object) || has_own_dtype(class_name)))) return CORNU_OK;
+    /* Only one of the two may be given. */
+    if (strcmp(key, "num_bins") == 0 && cn_json_size(cn_json_get(cn_json_get(object, "config"), "bin_boundaries")) > 0) return CORNU_OK;
     if (strcmp(class_name, "InputLayer") == 0 && strcmp(key, "batch_shape") == 0) shown = "batch_input_shape";
     if (strcmp(class_name, "LeakyReLU") == 0 && strcmp(key, "negative_slope") == 0) shown = "alpha";
     cn_legacy_key(cx->out, first, shown, strlen(shown));

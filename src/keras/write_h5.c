@@ -67,6 +67,9 @@ static cornu_status write_layer(h5_save* cx, const cn_layer* layer) {
     names = cn_arena_array(&cx->arena, count + 1, sizeof *names);
     if (!names) return CN_NO_MEMORY(count * sizeof *names);
     for (size_t i = 0; i < count; i++) {
+        if (list[i].variable->dtype == CORNU_BFLOAT16)
+            return CN_FAIL(UNSUPPORTED, "%s: variable '%s' is of dtype bfloat16, which Keras cannot read from legacy HDF5", cx->doc->name,
+                           list[i].variable->path);
         names[i] = cn_arena_format(&cx->arena, "%s%s", list[i].name, suffix);
         if (!names[i]) return no_room(list[i].name);
     }
@@ -288,6 +291,9 @@ static cornu_status save_h5(cn_document* doc, cn_save_job* job, bool whole) {
     if (!cn_document_root(doc))
         return CN_FAIL(UNSUPPORTED, "%s: legacy HDF5 has weights by layer; a file of weights only needs an architecture (config_path)",
                        doc->name);
+    if (cn_document_root(doc)->kind != CN_LAYER_FUNCTIONAL && cn_document_root(doc)->kind != CN_LAYER_SEQUENTIAL)
+        return CN_FAIL(UNSUPPORTED, "%s: the model is of class %s; legacy HDF5 holds Functional and Sequential models only", doc->name,
+                       cn_document_root(doc)->class_name);
     if (whole) CN_TRY(refuse_assets(doc));
     CN_STEP(cn_build_open(&cx.build, doc, job, layer_bytes(doc), whole ? "model.h5" : "weights.h5"));
     if (whole) CN_STEP(write_root(&cx));
