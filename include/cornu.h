@@ -377,7 +377,7 @@ typedef struct cornu_optimizer_info {
 } cornu_optimizer_info;
 CORNU_API cornu_status cornu_model_optimizer(cornu_model* model, int32_t which, cornu_optimizer_info* info);
 
-/* A variable of an optimizer, in stored order. */
+/* A variable of an optimizer, in the order of Keras 3: the stored one, but for files of older form. */
 typedef struct cornu_slot {
     size_t size;      /* sizeof(cornu_slot), set by the caller */
     const char* path; /* for cornu_model_get_variable: "optimizer/vars/3" */
@@ -391,7 +391,8 @@ CORNU_API cornu_status cornu_model_slot(cornu_model* model, int64_t index, cornu
 /* The schedule's learning rate at a step. CORNU_NOT_FOUND: the optimizer has none. CORNU_UNSUPPORTED: one that is not Keras's. */
 CORNU_API cornu_status cornu_model_schedule_value(cornu_model* model, int32_t which, int64_t step, double* out);
 /* Change the learning rate (in the config and, where the file has one, the variable) and the step counter. Number 0 of a LossScaleOptimizer
- * stands for what it wraps, as in Keras. CORNU_BAD_ARGUMENT: a schedule gives the rate. CORNU_NOT_FOUND: no such optimizer, or no counter. */
+ * stands for what it wraps, as in Keras. CORNU_BAD_ARGUMENT: a schedule gives the rate. CORNU_NOT_FOUND: no such optimizer, or no counter.
+ * CORNU_UNSUPPORTED: the file is not of Keras 3's own form; save it as .keras first. */
 CORNU_API cornu_status cornu_model_set_learning_rate(cornu_model* model, int32_t which, double value);
 CORNU_API cornu_status cornu_model_set_iterations(cornu_model* model, int32_t which, int64_t value);
 

@@ -30,8 +30,9 @@ CN_KERNEL(CN_TILE_THREADS(LINES)) matmul_tiled(cn_matmul_args a, int64_t row_til
         int64_t column_tile, row_tile;
         const int64_t batch = cn_split(cn_split(tile, column_tiles, &column_tile), row_tiles, &row_tile);
         const int64_t row0 = row_tile * LINES, column0 = column_tile * LINES;
-        cn_matrix_source<D, T> left = {a.a, a.dtype, a.a_k <= a.a_row, batch_offset(a, a.a_batch, batch) + row0 * a.a_row, a.a_row, a.a_k, a.rows - row0, a.inner, 0, false};
-        cn_matrix_source<D, T> right = {a.b, a.dtype, a.b_k < a.b_column, batch_offset(a, a.b_batch, batch) + column0 * a.b_column, a.b_column, a.b_k, a.columns - column0, a.inner, 0, false};
+        const int64_t a_at = batch_offset(a, a.a_batch, batch) + row0 * a.a_row, b_at = batch_offset(a, a.b_batch, batch) + column0 * a.b_column;
+        cn_matrix_source<D, T> left = {a.a, a.dtype, a.a_k <= a.a_row, a_at, a.a_row, a.a_k, a.rows - row0, a.inner, 0, false};
+        cn_matrix_source<D, T> right = {a.b, a.dtype, a.b_k < a.b_column, b_at, a.b_column, a.b_k, a.columns - column0, a.inner, 0, false};
         cn_tile_product<LINES>(left, right, a.inner, a_tile, b_tile, sum);
         for (int i = 0; i < 16; i++) {
             const int64_t row = row0 + cn_tile_row<LINES>(i / 4), column = column0 + cn_tile_column<LINES>(i % 4);

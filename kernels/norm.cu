@@ -22,19 +22,29 @@
 
 namespace {
 
+/* DTYPE 0: known at launch only. */
+template <typename T, int DTYPE>
+CN_DEVICE T load(int dtype, const void* x, int64_t i) {
+    return cn_load<T>(DTYPE ? DTYPE : dtype, x, i);
+}
+template <typename T, int DTYPE>
+CN_DEVICE void store(int dtype, void* y, int64_t i, T v) {
+    cn_store<T>(DTYPE ? DTYPE : dtype, y, i, v);
+}
+
 CN_DEVICE float sqrt_of(float x) { return sqrtf(x); }
 CN_DEVICE double sqrt_of(double x) { return sqrt(x); }
 
 /* ---- batch ---- */
 
-template <typename T>
+template <typename T, int DTYPE>
 CN_KERNEL(THREADS) batch_norm(cn_batch_norm_args a) {
     for (CN_ITEMS(i, a.count)) {
         const int64_t row = cn_quotient(i, a.inner), c = row - cn_quotient(row, a.channels) * a.channels.value;
-        T y = (cn_load<T>(a.dtype, a.x, i) - cn_load<T>(a.dtype, a.mean, c)) / sqrt_of(cn_load<T>(a.dtype, a.variance, c) + static_cast<T>(a.epsilon));
-        if (a.gamma) y *= cn_load<T>(a.dtype, a.gamma, c);
-        if (a.beta) y += cn_load<T>(a.dtype, a.beta, c);
-        cn_store<T>(a.dtype, a.y, i, y);
+        T y = (load<T, DTYPE>(a.dtype, a.x, i) - load<T, DTYPE>(a.dtype, a.mean, c)) / sqrt_of(load<T, DTYPE>(a.dtype, a.variance, c) + static_cast<T>(a.epsilon));
+        if (a.gamma) y *= load<T, DTYPE>(a.dtype, a.gamma, c);
+        if (a.beta) y += load<T, DTYPE>(a.dtype, a.beta, c);
+        store<T, DTYPE>(a.dtype, a.y, i, y);
     }
 }
 
@@ -56,7 +66,7 @@ struct statistics {
     }
 };
 
-template <typename T>
+template <typename T, int DTYPE>
 CN_DEVICE void put(const cn_line_norm_args& a, const statistics<T>& s, int64_t k, int64_t o, int64_t at, T x) {
     T y = (x - s.mean - s.correction) * s.scale;
     if (a.gamma || a.beta) {
@@ -64,14 +74,14 @@ CN_DEVICE void put(const cn_line_norm_args& a, const statistics<T>& s, int64_t k
         if (a.grouped) {
             c = (k - cn_quotient(k, a.groups) * a.groups.value) * a.per_group.value + o - cn_quotient(o, a.per_group) * a.per_group.value;
         }
-        if (a.gamma) y *= cn_load<T>(a.dtype, a.gamma, c);
-        if (a.beta) y += cn_load<T>(a.dtype, a.beta, c);
+        if (a.gamma) y *= load<T, DTYPE>(a.dtype, a.gamma, c);
+        if (a.beta) y += load<T, DTYPE>(a.dtype, a.beta, c);
     }
-    cn_store<T>(a.dtype, a.y, at, y);
+    store<T, DTYPE>(a.dtype, a.y, at, y);
 }
 
 /* Block (threads of a line, lines). Each thread reads what it cached itself, so the cache needs no barrier. */
-template <typename T>
+template <typename T, int DTYPE>
 CN_KERNEL(THREADS) norm_wide(cn_line_norm_args a, bool cached) {
     CN_SHARED(T, warps, [THREADS / CN_WARP]);
     CN_DYN_SHARED(T, all);
@@ -85,13 +95,13 @@ CN_KERNEL(THREADS) norm_wide(cn_line_norm_args a, bool cached) {
         cn_long_sum<T> sum, off, squares;
 
         for (int64_t o = threadIdx.x; o < over; o += step) {
-            const T x = cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o));
+            const T x = load<T, DTYPE>(a.dtype, a.x, start + cn_line_offset(a.lines, o));
             if (cached) cache[o] = x;
             sum.add(x);
         }
         s.mean = a.about_zero ? 0 : cn_block_fold(sum.value(), warps, cn_add<T>()) / static_cast<T>(a.lines.over);
         for (int64_t o = threadIdx.x; o < over; o += step) {
-            const T d = (cached ? cache[o] : cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o))) - s.mean;
+            const T d = (cached ? cache[o] : load<T, DTYPE>(a.dtype, a.x, start + cn_line_offset(a.lines, o))) - s.mean;
             off.add(d);
             squares.add(d * d);
         }
@@ -99,7 +109,7 @@ CN_KERNEL(THREADS) norm_wide(cn_line_norm_args a, bool cached) {
         s.finish(a, total, cn_block_fold(squares.value(), warps, cn_add<T>()));
         for (int64_t o = threadIdx.x; o < over; o += step) {
             const int64_t at = start + cn_line_offset(a.lines, o);
-            put(a, s, k, o, at, cached ? cache[o] : cn_load<T>(a.dtype, a.x, at));
+            put<T, DTYPE>(a, s, k, o, at, cached ? cache[o] : load<T, DTYPE>(a.dtype, a.x, at));
         }
     }
 }
@@ -121,12 +131,12 @@ CN_KERNEL(128) norm_thread_per_line(cn_line_norm_args a) {
         s.finish(a, off.value(), squares.value());
         for (int64_t o = 0; o < a.lines.over; o++) {
             const int64_t at = start + cn_line_offset(a.lines, o);
-            put(a, s, k, o, at, cn_load<T>(a.dtype, a.x, at));
+            put<T, 0>(a, s, k, o, at, cn_load<T>(a.dtype, a.x, at));
         }
     }
 }
 
-template <typename T>
+template <typename T, int DTYPE>
 cudaError_t launch(const cn_queue* q, const cn_line_norm_args* a) {
     const int64_t kept = a->lines.kept, over = a->lines.over;
 
@@ -139,15 +149,19 @@ cudaError_t launch(const cn_queue* q, const cn_line_norm_args* a) {
     const bool cached = bytes <= CACHE_BYTES;
     unsigned lines = THREADS / threads;
     while (lines > 1 && (static_cast<int64_t>(lines) > kept || lines * bytes > CACHE_BYTES)) lines--;
-    return cn_launch(q, norm_wide<T>, cn_blocks(kept, static_cast<int>(lines)), dim3(threads, lines), cached ? lines * bytes : 0, *a, cached);
+    return cn_launch(q, norm_wide<T, DTYPE>, cn_blocks(kept, static_cast<int>(lines)), dim3(threads, lines), cached ? lines * bytes : 0, *a, cached);
 }
 
 }  // namespace
 
-extern "C" cudaError_t cn_k_line_norm(const cn_queue* q, const cn_line_norm_args* a) { return a->dtype == CORNU_FLOAT64 ? launch<double>(q, a) : launch<float>(q, a); }
+extern "C" cudaError_t cn_k_line_norm(const cn_queue* q, const cn_line_norm_args* a) {
+    if (a->dtype == CORNU_FLOAT64) return launch<double, CORNU_FLOAT64>(q, a);
+    return a->dtype == CORNU_FLOAT32 ? launch<float, CORNU_FLOAT32>(q, a) : launch<float, 0>(q, a);
+}
 
 extern "C" cudaError_t cn_k_batch_norm(const cn_queue* q, const cn_batch_norm_args* a) {
     const int threads = a->count < 4096 ? 64 : THREADS;
     const dim3 grid = cn_blocks(a->count, threads), block(static_cast<unsigned>(threads));
-    return a->dtype == CORNU_FLOAT64 ? cn_launch(q, batch_norm<double>, grid, block, 0, *a) : cn_launch(q, batch_norm<float>, grid, block, 0, *a);
+    if (a->dtype == CORNU_FLOAT64) return cn_launch(q, batch_norm<double, CORNU_FLOAT64>, grid, block, 0, *a);
+    return a->dtype == CORNU_FLOAT32 ? cn_launch(q, batch_norm<float, CORNU_FLOAT32>, grid, block, 0, *a) : cn_launch(q, batch_norm<float, 0>, grid, block, 0, *a);
 }

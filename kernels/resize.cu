@@ -141,7 +141,8 @@ extern "C" uint64_t cn_k_resize_scratch(const cn_resize_args* a) {
 extern "C" cudaError_t cn_k_resize(const cn_queue* q, const cn_resize_args* a) {
     const resize_tables tables = tables_of(a);
     const int64_t cells = a->y_dims[0] + a->y_dims[1], count = a->batch * a->y_dims[0] * a->y_dims[1] * a->channels;
-    const cudaError_t error = cn_launch(q, resize_weights, cn_blocks(cells, 64), dim3(cells < 64 ? static_cast<unsigned>(cells) : 64), 0, tables, a->method, a->antialias, support_of(a->method));
+    const dim3 threads(cells < 64 ? static_cast<unsigned>(cells) : 64);
+    const cudaError_t error = cn_launch(q, resize_weights, cn_blocks(cells, 64), threads, 0, tables, a->method, a->antialias, support_of(a->method));
 
     if (error != cudaSuccess) return error;
     return cn_by_float(a->dtype, [&](auto domain) {

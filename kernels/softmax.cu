@@ -21,6 +21,16 @@
 
 namespace {
 
+/* DTYPE 0: known at launch only. */
+template <typename T, int DTYPE>
+CN_DEVICE T load(int dtype, const void* x, int64_t i) {
+    return cn_load<T>(DTYPE ? DTYPE : dtype, x, i);
+}
+template <typename T, int DTYPE>
+CN_DEVICE void store(int dtype, void* y, int64_t i, T v) {
+    cn_store<T>(DTYPE ? DTYPE : dtype, y, i, v);
+}
+
 CN_DEVICE float exp_of(float x) { return expf(x); }
 CN_DEVICE double exp_of(double x) { return exp(x); }
 CN_DEVICE float log_of(float x) { return logf(x); }
@@ -48,7 +58,7 @@ struct result {
 };
 
 /* Block (threads of a line, lines). Each thread reads what it cached itself, so the cache needs no barrier. */
-template <typename T>
+template <typename T, int DTYPE>
 CN_KERNEL(THREADS) softmax_wide(cn_softmax_args a, bool cached) {
     CN_SHARED(T, warps, [THREADS / CN_WARP]);
     CN_DYN_SHARED(T, all);
@@ -62,18 +72,18 @@ CN_KERNEL(THREADS) softmax_wide(cn_softmax_args a, bool cached) {
         cn_long_sum<T> sum;
 
         for (int64_t o = threadIdx.x; o < over; o += step) {
-            const T x = cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o));
+            const T x = load<T, DTYPE>(a.dtype, a.x, start + cn_line_offset(a.lines, o));
             if (cached) cache[o] = x;
             top = top_of<T>()(top, x);
         }
         top = cn_block_fold(top, warps, top_of<T>());
         for (int64_t o = threadIdx.x; o < over; o += step) {
-            sum.add(exp_of((cached ? cache[o] : cn_load<T>(a.dtype, a.x, start + cn_line_offset(a.lines, o))) - top));
+            sum.add(exp_of((cached ? cache[o] : load<T, DTYPE>(a.dtype, a.x, start + cn_line_offset(a.lines, o))) - top));
         }
         const result<T> r(top, cn_block_fold(sum.value(), warps, cn_add<T>()), a.log);
         for (int64_t o = threadIdx.x; o < over; o += step) {
             const int64_t at = start + cn_line_offset(a.lines, o);
-            cn_store<T>(a.dtype, a.y, at, r.of(cached ? cache[o] : cn_load<T>(a.dtype, a.x, at)));
+            store<T, DTYPE>(a.dtype, a.y, at, r.of(cached ? cache[o] : load<T, DTYPE>(a.dtype, a.x, at)));
         }
     }
 }
@@ -95,7 +105,7 @@ CN_KERNEL(128) softmax_thread_per_line(cn_softmax_args a) {
     }
 }
 
-template <typename T>
+template <typename T, int DTYPE>
 cudaError_t launch(const cn_queue* q, const cn_softmax_args* a) {
     const int64_t kept = a->lines.kept, over = a->lines.over;
 
@@ -108,9 +118,12 @@ cudaError_t launch(const cn_queue* q, const cn_softmax_args* a) {
     const bool cached = bytes <= CACHE_BYTES;
     unsigned lines = THREADS / threads;
     while (lines > 1 && (static_cast<int64_t>(lines) > kept || lines * bytes > CACHE_BYTES)) lines--;
-    return cn_launch(q, softmax_wide<T>, cn_blocks(kept, static_cast<int>(lines)), dim3(threads, lines), cached ? lines * bytes : 0, *a, cached);
+    return cn_launch(q, softmax_wide<T, DTYPE>, cn_blocks(kept, static_cast<int>(lines)), dim3(threads, lines), cached ? lines * bytes : 0, *a, cached);
 }
 
 }  // namespace
 
-extern "C" cudaError_t cn_k_softmax(const cn_queue* q, const cn_softmax_args* a) { return a->dtype == CORNU_FLOAT64 ? launch<double>(q, a) : launch<float>(q, a); }
+extern "C" cudaError_t cn_k_softmax(const cn_queue* q, const cn_softmax_args* a) {
+    if (a->dtype == CORNU_FLOAT64) return launch<double, CORNU_FLOAT64>(q, a);
+    return a->dtype == CORNU_FLOAT32 ? launch<float, CORNU_FLOAT32>(q, a) : launch<float, 0>(q, a);
+}

@@ -16,7 +16,7 @@ _cornu() {
                 --overwrite --json --help"
             ;;
         info) options="--json --variables --config --config-json --graph --batch --device --help" ;;
-        convert) options="--to --no-safe-mode --no-optimizer --config --overwrite --json --help" ;;
+        convert) options="--to --dialect --shard-size --no-safe-mode --no-optimizer --config --overwrite --json --help" ;;
         plot) options="--output --show-shapes --no-shapes --expand-nested --rankdir --config --overwrite --help" ;;
         diff) options="--json --help" ;;
         check) options="--json --custom --help" ;;
@@ -30,8 +30,9 @@ _cornu() {
         --device) mapfile -t COMPREPLY < <(compgen -W "auto cpu cuda" -- "$current") ;;
         --precision) mapfile -t COMPREPLY < <(compgen -W "strict default tf32 bf16 fp16" -- "$current") ;;
         --rankdir) mapfile -t COMPREPLY < <(compgen -W "TB LR" -- "$current") ;;
-        --to) mapfile -t COMPREPLY < <(compgen -W "keras keras-dir weights.h5" -- "$current") ;;
-        --batch | --threads | --seed | --outputs | --custom) ;;
+        --to) mapfile -t COMPREPLY < <(compgen -W "keras keras-dir weights.h5 weights.json h5 h5-weights json npz" -- "$current") ;;
+        --dialect) mapfile -t COMPREPLY < <(compgen -W "keras tf" -- "$current") ;;
+        --shard-size | --batch | --threads | --seed | --outputs | --custom) ;;
         *)
             if [[ $current == -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

@@ -7,7 +7,7 @@
  * that waits leaves its fiber parked and switches straight to the next ready thread.
  *
  * Under ThreadSanitizer a fiber is a thread with a stack of its own, taken from a ring: threads of one launch share one only if they are more
- * than the ring has. Shared memory and tags are then fresh in each block and live until the launch ends, so that no edge is drawn between blocks. */
+ * than the ring has (launches are in order anyway). Shared memory and tags are then fresh in each block and live until the launch ends, so that no edge is drawn between blocks. */
 #include "kernels/host/block.h"
 
 #include <sys/mman.h>
@@ -16,8 +16,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <new>
-#include <vector>
 
 #include "kernels/host/fiber.h"
 
@@ -32,6 +30,8 @@ const size_t red_zone = 64;
 const int max_sites = 64;
 const size_t arena_bytes = shared_limit + (max_sites + 2) * (red_zone + 64);
 const int warp_tags = 8;
+const int max_copies = 64;   // that a thread may have pending
+const int kept_blocks = 256; // under ThreadSanitizer: blocks whose shared memory stays apart
 
 struct thread {
     uint3 index;
@@ -87,7 +87,8 @@ struct worker {
     cn_fiber main;
     cn_fiber* running;
     cn_fiber* free_fibers;
-    std::vector<cn_fiber*> fibers;
+    cn_fiber* fibers[ring_size];
+    unsigned fiber_count;
     unsigned ring_next;
 
     const cn_host_kernel* kernel;
@@ -103,8 +104,8 @@ struct worker {
     barrier sync;
     thread threads[max_threads];
     warp warps[max_warps];
-    std::vector<cn_host_copy> copies[max_threads];
-    int copies_begin[max_threads];
+    cn_host_copy (*copies)[max_copies];  // of each thread, a ring
+    int copies_begin[max_threads], copies_end[max_threads];
     int copy_groups[max_threads];
     bool copies_used;
 
@@ -115,7 +116,8 @@ struct worker {
     size_t dynamic_bytes;
     void* dynamic;
     tags* sync_tags;
-    std::vector<void*> kept;  // until the launch ends
+    void* kept[2 * kept_blocks];  // until the launch ends
+    int kept_count;
     uint64_t start_tag, end_tag;
 };
 
@@ -208,22 +210,25 @@ void switch_to(worker* w, cn_fiber* to) {
 void fiber_main();
 
 cn_fiber* new_fiber(worker* w) {
+    if (w->fiber_count == ring_size) fail_text(__FILE__, __LINE__, "too many fibers");
     cn_fiber* f = new cn_fiber;
-    if (!cn_fiber_create(f, fiber_main, static_cast<unsigned>(w->fibers.size()))) fail_text(__FILE__, __LINE__, "no memory for a fiber's stack");
-    w->fibers.push_back(f);
-    return f;
+    if (!cn_fiber_create(f, fiber_main, w->fiber_count)) fail_text(__FILE__, __LINE__, "no memory for a fiber's stack");
+    return w->fibers[w->fiber_count++] = f;
 }
 
 /* A fiber without a thread. */
 cn_fiber* take_fiber(worker* w) {
-    if (cn_fiber_has_tsan()) {
-        const unsigned at = w->ring_next++ % ring_size;
-        return at < w->fibers.size() ? w->fibers[at] : new_fiber(w);
-    }
+    if (cn_fiber_has_tsan()) return w->fibers[w->ring_next++ % ring_size];
     cn_fiber* f = w->free_fibers;
     if (f == nullptr) return new_fiber(w);
     w->free_fibers = f->next;
     return f;
+}
+
+/* Under ThreadSanitizer a new fiber comes after what made it: only the launching thread may, not a thread of the block. */
+void make_fibers(worker* w) {
+    const unsigned wanted = w->ring_next + static_cast<unsigned>(w->thread_count);
+    while (w->fiber_count < ring_size && w->fiber_count < wanted) new_fiber(w);
 }
 
 /* Goes on with thread t on its own fiber or, if it has not started, on one that is free. */
@@ -239,10 +244,11 @@ void end_thread(worker* w) {
 
     w->ended++;
     p->ended |= bit;
-    if (w->copies_used && w->copies_begin[t] < static_cast<int>(w->copies[t].size())) {
-        const cn_host_copy* c = &w->copies[t][static_cast<size_t>(w->copies_begin[t])];
-        (void)c;
-        fail_text("cp.async", w->copy_groups[t], "a thread ended before it waited for its asynchronous copies");
+    if (w->copies_used && w->copies_begin[t] != w->copies_end[t]) {
+        char a[96], text[200];
+        describe(a, sizeof a, t);
+        snprintf(text, sizeof text, "%s ended before it waited for its asynchronous copies", a);
+        fail_text(__FILE__, __LINE__, text);
     }
     if (w->sync.arrived > 0) {
         char a[96], b[96], text[320];
@@ -319,23 +325,31 @@ void make_ready(worker* w, int warp_at, uint32_t lanes) {
 
 /* ---- memory of a block ------------------------------------------------------------------------------------------------ */
 
+/* Memory that no other block of the launch has. */
 void* keep(worker* w, size_t bytes) {
     void* p = nullptr;
     if (posix_memalign(&p, 256, bytes) != 0) fail_text(__FILE__, __LINE__, "no memory");
-    w->kept.push_back(p);
+    w->kept[w->kept_count++] = p;
     return p;
 }
 
-tags* get_tags(worker* w) {
-    if (w->sync_tags == nullptr) w->sync_tags = static_cast<tags*>(keep(w, sizeof(tags)));
-    return w->sync_tags;
+/* What all blocks until now did happens before what is done from here on. */
+void free_kept(worker* w) {
+    cn_fiber_acquire(&w->end_tag);
+    for (int i = 0; i < w->kept_count; i++) free(w->kept[i]);
+    w->kept_count = 0;
+}
+
+/* ThreadSanitizer takes an allocation for a write by the thread that makes it: the launching one, before any thread of the block starts. */
+void take_fresh(worker* w) {
+    if (w->kept_count + 2 > 2 * kept_blocks) free_kept(w);
+    w->arena = static_cast<char*>(keep(w, arena_bytes));
+    w->sync_tags = static_cast<tags*>(keep(w, sizeof(tags)));
+    make_fibers(w);
+    cn_fiber_release(&w->start_tag);
 }
 
 void* take_shared(worker* w, size_t bytes, size_t align, const char* file, int line) {
-    if (w->arena == nullptr) {
-        w->arena = static_cast<char*>(keep(w, arena_bytes));
-        cn_fiber_poison(w->arena, arena_bytes);
-    }
     w->shared_used = (w->shared_used + align - 1) / align * align + bytes;
     if (w->shared_used > shared_limit) fail_text(file, line, "shared memory of a block exceeds 48 KiB");
     size_t at = w->arena_used + red_zone;
@@ -348,23 +362,12 @@ void* take_shared(worker* w, size_t bytes, size_t align, const char* file, int l
 }
 
 void reset_shared(worker* w) {
-    if (cn_fiber_has_tsan()) {
-        w->arena = nullptr;
-    } else if (w->arena != nullptr && w->arena_used > 0) {
-        cn_fiber_poison(w->arena, w->arena_used + red_zone);
-    }
+    if (cn_fiber_has_tsan()) take_fresh(w);
+    else if (w->arena_used > 0) cn_fiber_poison(w->arena, w->arena_used + red_zone);
     w->arena_used = w->shared_used = 0;
     w->site_count = 0;
-    w->sync_tags = nullptr;
     w->dynamic = nullptr;
     if (w->dynamic_bytes > 0) w->dynamic = take_shared(w, w->dynamic_bytes, 16, "dynamic shared memory", 0);
-}
-
-void free_kept(worker* w) {
-    for (void* p : w->kept) {
-        free(p);
-    }
-    w->kept.clear();
 }
 
 /* ---- blocks and launches ---------------------------------------------------------------------------------------------- */
@@ -384,8 +387,7 @@ void start_block(worker* w) {
     }
     if (w->copies_used) {
         for (int t = 0; t < w->thread_count; t++) {
-            w->copies[t].clear();
-            w->copies_begin[t] = w->copy_groups[t] = 0;
+            w->copies_begin[t] = w->copies_end[t] = w->copy_groups[t] = 0;
         }
         w->copies_used = false;
     }
@@ -430,14 +432,21 @@ void run_blocks(worker* w) {
     }
 }
 
+const size_t copies_bytes = sizeof(cn_host_copy[max_copies]) * max_threads;
+
+void* map(size_t bytes) {
+    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) fail_text(__FILE__, __LINE__, "no memory");
+    return p;
+}
+
 worker* create_worker() {
     worker* w = new worker();
     cn_fiber_adopt(&w->main);
     w->running = &w->main;
+    w->copies = static_cast<cn_host_copy(*)[max_copies]>(map(copies_bytes));
     if (!cn_fiber_has_tsan()) {
-        void* p = mmap(nullptr, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED) fail_text(__FILE__, __LINE__, "no memory");
-        w->arena = static_cast<char*>(p);
+        w->arena = static_cast<char*>(map(arena_bytes));
         cn_fiber_poison(w->arena, arena_bytes);
     }
     return w;
@@ -448,11 +457,12 @@ struct worker_owner {
     worker* w = nullptr;
     ~worker_owner() {
         if (w == nullptr) return;
-        for (cn_fiber* f : w->fibers) {
-            cn_fiber_destroy(f);
-            delete f;
+        for (unsigned i = 0; i < w->fiber_count; i++) {
+            cn_fiber_destroy(w->fibers[i]);
+            delete w->fibers[i];
         }
-        if (w->arena != nullptr && !cn_fiber_has_tsan()) {
+        munmap(w->copies, copies_bytes);
+        if (!cn_fiber_has_tsan()) {
             cn_fiber_unpoison(w->arena, arena_bytes);
             munmap(w->arena, arena_bytes);
         }
@@ -502,7 +512,7 @@ group* join(worker* w, warp* p, const group* wanted, int warp_at) {
     if (wanted->mask & p->ended) fail_lanes(w, wanted, "the mask names a lane that has ended", warp_at * warp_size + __builtin_ctz(wanted->mask & p->ended));
     group* g = &p->groups[p->group_count++];
     *g = *wanted;
-    if (cn_fiber_has_tsan()) g->tag = &get_tags(w)->warp[warp_at][p->tag_turn++ % warp_tags];
+    if (cn_fiber_has_tsan()) g->tag = &w->sync_tags->warp[warp_at][p->tag_turn++ % warp_tags];
     return g;
 }
 
@@ -632,9 +642,8 @@ cudaError_t cn_host_execute(const cn_host_kernel* kernel, dim3 grid, dim3 block,
     w->seed = w->random = current_seed();
     w->poison = static_cast<unsigned char>(w->seed == 0 ? 0xff : 0x3d + 0x1b * w->seed);
     w->dynamic_bytes = shared;
-    cn_fiber_release(&w->start_tag);
+    w->ring_next = 0;
     run_blocks(w);
-    cn_fiber_acquire(&w->end_tag);
     free_kept(w);
     return cudaSuccess;
 }
@@ -670,7 +679,7 @@ int cn_host_barrier(cn_host_op op, int predicate, const char* file, int line) {
         }
         fail_text(file, line, text);
     }
-    void* tag = cn_fiber_has_tsan() ? &get_tags(w)->barrier[b->turn & 1] : nullptr;
+    void* tag = cn_fiber_has_tsan() ? &w->sync_tags->barrier[b->turn & 1] : nullptr;
     if (tag != nullptr) cn_fiber_release(tag);
     if (predicate) b->count++;
     if (++b->arrived == w->thread_count) {
@@ -717,8 +726,10 @@ void cn_host_fence(void) {
 
 void cn_host_async_push(void* dst, const void* src, int bytes) {
     worker* w = tls;
+    const int t = w->current;
+    if (w->copies_end[t] - w->copies_begin[t] == max_copies) fail_text(__FILE__, __LINE__, "too many asynchronous copies of a thread");
     w->copies_used = true;
-    w->copies[w->current].push_back(cn_host_copy{dst, src, bytes, w->copy_groups[w->current]});
+    w->copies[t][w->copies_end[t]++ % max_copies] = cn_host_copy{dst, src, bytes, w->copy_groups[t]};
 }
 
 void cn_host_async_commit(void) {
@@ -729,12 +740,11 @@ void cn_host_async_commit(void) {
 int cn_host_async_take(int pending, cn_host_copy* out) {
     worker* w = tls;
     const int t = w->current;
-    int* begin = &w->copies_begin[t];
 
-    if (*begin == static_cast<int>(w->copies[t].size())) return 0;
-    *out = w->copies[t][static_cast<size_t>(*begin)];
+    if (w->copies_begin[t] == w->copies_end[t]) return 0;
+    *out = w->copies[t][w->copies_begin[t] % max_copies];
     if (out->group >= w->copy_groups[t] - pending) return 0;
-    ++*begin;
+    w->copies_begin[t]++;
     return 1;
 }
 

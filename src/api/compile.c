@@ -5,6 +5,7 @@
 
 #include "keras/compile.h"
 #include "keras/schedule.h"
+#include "keras/upgrade.h"
 #include "session/model.h"
 #include "session/store.h"
 
@@ -24,10 +25,16 @@ static void give(void* to, const void* from, size_t size_there, size_t size_here
     if (size > sizeof(size_t)) memcpy((char*)to + sizeof(size_t), (const char*)from + sizeof(size_t), size - sizeof(size_t));
 }
 
+/* Where the compile state is read: the document in Keras 3.15's form, the document itself where it is of that form. */
+static cn_document* state_document(cornu_model* model) {
+    cn_document* upgraded;
+    return cn_document_upgraded(model->document, &upgraded) == CORNU_OK ? upgraded : model->document;
+}
+
 /* Locks the model alone and reads its compile state if that was not done. Unlock also after a failure. */
 static cornu_status lock_compile(cornu_model* model) {
     (void)pthread_rwlock_wrlock(&model->lock);
-    return model->compile ? CORNU_OK : cn_compile_read(model->document, &model->strings, &model->compile);
+    return model->compile ? CORNU_OK : cn_compile_read(state_document(model), &model->strings, &model->compile);
 }
 
 static void unlock(cornu_model* model) { (void)pthread_rwlock_unlock(&model->lock); }
@@ -196,7 +203,7 @@ static int32_t effective(const cn_compile* compile, int32_t which) {
 }
 
 static cornu_status scalar(cornu_model* model, int32_t which, const char* slot, double* out) {
-    return cn_optimizer_scalar(model->document, &model->compile->optimizer, which, slot, out);
+    return cn_optimizer_scalar(state_document(model), &model->compile->optimizer, which, slot, out);
 }
 
 /* The stored rate, the schedule's at the stored step, or the config's. */
@@ -302,6 +309,12 @@ cornu_status cornu_model_schedule_value(cornu_model* model, int32_t which, int64
 
 /* ---- changes ---- */
 
+static cornu_status check_form(cornu_model* model) {
+    if (state_document(model) == model->document) return CORNU_OK;
+    return CN_FAIL(UNSUPPORTED, "%s: the optimizer of a file of this format is not changed in place; save it as .keras first",
+                   cn_document_name(model->document));
+}
+
 /* The stored scalar of an optimizer, NULL if there is none. */
 static cn_variable* stored_scalar(const cn_optimizer_state* state, int32_t which, const char* slot, size_t* number) {
     for (size_t i = 0; i < state->layout.count; i++) {
@@ -353,6 +366,7 @@ static cornu_status set_rate(cornu_model* model, int32_t which, double value) {
     cn_buf text = {0};
 
     CN_TRY(lock_compile(model));
+    CN_TRY(check_form(model));
     which = effective(model->compile, which);
     CN_TRY(find_optimizer(model, which, &optimizer));
     if (optimizer->schedule)
@@ -389,6 +403,7 @@ static cornu_status set_iterations(cornu_model* model, int32_t which, int64_t va
     size_t number = 0;
 
     CN_TRY(lock_compile(model));
+    CN_TRY(check_form(model));
     which = effective(model->compile, which);
     CN_TRY(find_optimizer(model, which, &optimizer));
     variable = stored_scalar(&model->compile->optimizer, which, "iteration", &number);

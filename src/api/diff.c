@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "keras/diff.h"
+#include "keras/upgrade.h"
 #include "session/model.h"
 
 struct cornu_diff {
@@ -11,6 +12,7 @@ struct cornu_diff {
 cornu_status cornu_model_diff(cornu_model* a, cornu_model* b, cornu_diff** out) {
     cornu_status st = CORNU_OK;
     cornu_diff* diff = NULL;
+    cn_document *x, *y;
 
     if (!out) return CN_FAIL(BAD_ARGUMENT, "cornu_model_diff: out is NULL");
     *out = NULL;
@@ -19,7 +21,10 @@ cornu_status cornu_model_diff(cornu_model* a, cornu_model* b, cornu_diff** out) 
     if (!diff) return CN_NO_MEMORY(sizeof *diff);
     (void)pthread_rwlock_rdlock(&a->lock);
     if (b != a) (void)pthread_rwlock_rdlock(&b->lock);
-    CN_STEP(cn_diff_documents(a->document, b->document, &diff->rows));
+    /* Documents of every age in one form; what has none is compared as it stands. */
+    if (cn_document_upgraded(a->document, &x) != CORNU_OK) x = a->document;
+    if (cn_document_upgraded(b->document, &y) != CORNU_OK) y = b->document;
+    CN_STEP(cn_diff_documents(x, y, &diff->rows));
     *out = diff;
     diff = NULL;
 done:

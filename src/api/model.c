@@ -3,6 +3,7 @@
 
 #include "base/size.h"
 #include "keras/load_weights.h"
+#include "keras/upgrade.h"
 #include "session/describe.h"
 #include "session/store.h"
 
@@ -189,7 +190,7 @@ static bool same_shape(const cn_variable* variable, const cornu_tensor* tensor) 
 }
 
 /* Reads into the caller's memory, or into new memory. Under the lock. */
-static cornu_status read_variable(cornu_model* model, const cn_variable* variable, cornu_tensor* out) {
+static cornu_status read_variable(const cn_document* doc, const cn_variable* variable, cornu_tensor* out) {
     cornu_status st = CORNU_OK;
     cornu_tensor whole;
     uint64_t bytes = 0;
@@ -197,17 +198,17 @@ static cornu_status read_variable(cornu_model* model, const cn_variable* variabl
     if (out->data) {
         CHECK(out->dtype == variable->dtype && same_shape(variable, out) && out->device == CORNU_HOST,
               "%s: variable '%s' is %s of rank %d; the tensor given for it has another dtype or shape",
-              cn_document_name(model->document), variable->path, cornu_dtype_name(variable->dtype), variable->ndim);
-        return cn_document_read(model->document, variable, out->data);
+              cn_document_name(doc), variable->path, cornu_dtype_name(variable->dtype), variable->ndim);
+        return cn_document_read(doc, variable, out->data);
     }
     whole = cornu_tensor_shaped(variable->dtype, NULL, variable->ndim, variable->dims);
     if (variable->dtype == 0 || variable->dtype == CORNU_STRING)
-        return cn_document_read(model->document, variable, NULL);
+        return cn_document_read(doc, variable, NULL);
     if (!cn_size_mul((uint64_t)variable->count, cornu_dtype_size(variable->dtype), &bytes))
         return CN_NO_MEMORY(SIZE_MAX);
     whole.owner = whole.data = cn_alloc_aligned((size_t)bytes);
     if (!whole.owner) return CN_NO_MEMORY(bytes);
-    CN_STEP(cn_document_read(model->document, variable, whole.data));
+    CN_STEP(cn_document_read(doc, variable, whole.data));
     *out = whole;
     whole.owner = NULL;
 done:
@@ -217,12 +218,16 @@ done:
 
 cornu_status cornu_model_get_variable(cornu_model* model, const char* path, cornu_tensor* out) {
     cornu_status st;
+    cn_document* doc;
     cn_variable* variable;
 
     CHECK(model && path && out, "cornu_model_get_variable: model, path or out is NULL");
     (void)pthread_rwlock_rdlock(&model->lock);
-    st = find_variable(model, path, &variable);
-    if (st == CORNU_OK) st = read_variable(model, variable, out);
+    /* Layers and optimizers of older files are described with the paths of Keras 3, which the file itself does not have. */
+    doc = model->document;
+    if (!cn_document_variable(doc, path) && cn_document_upgraded(model->document, &doc) != CORNU_OK) doc = model->document;
+    variable = cn_document_variable(doc, path);
+    st = variable ? read_variable(doc, variable, out) : find_variable(model, path, &variable);
     (void)pthread_rwlock_unlock(&model->lock);
     return st;
 }

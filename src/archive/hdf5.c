@@ -221,7 +221,7 @@ void cn_h5_close(cn_h5* h5) {
 
 /* ---- look-ups ---- */
 
-const cn_h5_node* cn_h5_root(const cn_h5* h5) { return &h5->root->node; }
+const cn_h5_node* cn_h5_root(const cn_h5* h5) { return h5 ? &h5->root->node : NULL; }
 
 /* The child whose name is the first size bytes of name. */
 static const cn_h5_node* find_child(const cn_h5_node* group, const char* name, size_t size) {

@@ -74,6 +74,7 @@ bool cn_h5_sniff(cn_source* source);
  * with the path of the object. A dataset or attribute of a type or filter that the reader lacks stays in the tree. */
 cornu_status cn_h5_open(cn_source* source, cn_h5** out);
 void cn_h5_close(cn_h5* h5);
+/* NULL for NULL. */
 const cn_h5_node* cn_h5_root(const cn_h5* h5);
 /* The object at a path without leading '/', NULL when there is none; "" is the root. */
 const cn_h5_node* cn_h5_find(const cn_h5* h5, const char* path);

@@ -73,9 +73,9 @@ cn_id cn_graph_reshape(cn_graph* g, cn_id x, int ndim, const int64_t* dims) {
 cn_id cn_graph_broadcast(cn_graph* g, cn_id x, int ndim, const int64_t* dims) {
     ATTR_INIT(attr);
     if (failed(g, x)) return CN_NONE;
-    if (ndim == g->types[x].ndim && memcmp(dims, g->types[x].dims, (size_t)ndim * sizeof *dims) == 0) return x;
+    if (ndim == g->types[x].ndim && (ndim == 0 || memcmp(dims, g->types[x].dims, (size_t)ndim * sizeof *dims) == 0)) return x;
     attr.shape.ndim = ndim;
-    memcpy(attr.shape.dims, dims, (size_t)ndim * sizeof *dims);
+    if (ndim > 0) memcpy(attr.shape.dims, dims, (size_t)ndim * sizeof *dims);
     return cn_graph_add(g, CN_OP_broadcast, &x, 1, &attr);
 }
 

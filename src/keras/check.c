@@ -62,15 +62,22 @@ static cornu_status check_name(const cn_document* doc, cn_check* check) {
     } rows[] = {
         {CORNU_FORMAT_KERAS, ".keras"},
         {CORNU_FORMAT_WEIGHTS, ".weights.h5"},
+        {CORNU_FORMAT_H5, ".h5"},
+        {CORNU_FORMAT_H5, ".hdf5"},
+        {CORNU_FORMAT_H5_WEIGHTS, ".h5"},
+        {CORNU_FORMAT_H5_WEIGHTS, ".hdf5"},
     };
+    const char* wanted = NULL;
 
     if (strcmp(doc->name, "<memory>") == 0) return CORNU_OK;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (rows[i].format != cn_document_format(doc) || ends_with(doc->name, rows[i].ending)) continue;
-        return cn_check_add(check, CORNU_PROBLEM, "keras", "name", "file", "Rename the file.",
-                            "Keras goes by the ending of the name, which is not %s as the content would have it", rows[i].ending);
+        if (rows[i].format != cn_document_format(doc)) continue;
+        if (ends_with(doc->name, rows[i].ending)) return CORNU_OK;
+        if (!wanted) wanted = rows[i].ending;
     }
-    return CORNU_OK;
+    if (!wanted) return CORNU_OK;
+    return cn_check_add(check, CORNU_PROBLEM, "keras", "name", "file", "Rename the file.",
+                        "Keras goes by the ending of the name, which is not %s as the content would have it", wanted);
 }
 
 /* Keras's guard against bombs. */
@@ -96,6 +103,7 @@ cornu_status cn_check_document(cn_document* doc, cn_check* out) {
     if (!cn_document_root(doc))
         return cn_check_add(out, CORNU_NOTE, "keras", "weights-only", "file", "Load it with load_weights() of the model it belongs to.",
                             "the file holds weights only; load_model does not open it");
+    if (doc->legacy) return cn_check_legacy(doc, out);
     CN_TRY(cn_check_config(doc, out));
     return cn_check_weights(doc, out);
 }

@@ -30,6 +30,9 @@ cornu_status cn_check_config(cn_document* doc, cn_check* check);
 /* check_weights.c: the weights file, the optimizer's state, assets. */
 cornu_status cn_check_weights(cn_document* doc, cn_check* check);
 
+/* check_legacy.c: legacy HDF5, which Keras 3.15 reads by other rules. */
+cornu_status cn_check_legacy(cn_document* doc, cn_check* check);
+
 /* check_class.c: what Keras 3.15 has. Rows of accepts.def. */
 /* The keys that a class's constructor takes, separated by blanks; NULL: Keras has no such class in that module. */
 const char* cn_keras_keys(const char* module, const char* class_name);

@@ -219,7 +219,8 @@ static cornu_status check_model(walk* cx, const cn_layer* model) {
         const cn_layer* first = model->layer_count ? model->layers[0] : NULL;
         bool input = first && strcmp(first->class_name, "InputLayer") == 0;
         if (!cn_json_get(model->config, "name")) CN_TRY(problem(cx, "missing-key", CONVERT, "the Sequential has no key 'name', which Keras demands"));
-        if (!input && !model->parent && cn_json_size(cn_json_get(model->config, "build_input_shape")) == 0 && cn_weights_has_data(cx->doc, "layers"))
+        if (!input && !model->parent && cn_json_size(cn_json_get(model->config, "build_input_shape")) == 0 &&
+            cn_json_size(cn_json_get(model->object, "build_config")) == 0 && cn_weights_has_data(cx->doc, "layers"))
             CN_TRY(problem(cx, "not-built", "Add an InputLayer or the key build_input_shape to the config.",
                            "the Sequential has no InputLayer and no build_input_shape: Keras does not build it and has no variables for the weights"));
     }
@@ -317,7 +318,8 @@ static cornu_status check_compile(walk* cx) {
     for (size_t i = 0; i < compile->objective_count; i++) {
         const cn_objective* o = &compile->objectives[i];
         if (o->is_known || o->config || !cn_json_is(o->object, CN_JSON_STRING)) continue; /* objects were looked at above */
-        CN_STEP(declared_or(cx, o->spelled, "loss or metric '%s' is none of Keras's"));
+        CN_STEP(cn_check_add(cx->check, CORNU_NOTE, "keras", "custom-object", cx->place, CUSTOM,
+                             "loss or metric '%s' is none of Keras's: the file opens, and training fails", o->spelled));
     }
     if (compile->optimizer.optimizer && !compile->optimizer.optimizer->def && cn_json_is(cn_json_get(object, "optimizer"), CN_JSON_STRING))
         CN_STEP(declared_or(cx, compile->optimizer.optimizer->class_name, "optimizer '%s' is none of Keras's"));

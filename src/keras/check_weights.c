@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "keras/check.h"
+#include "keras/compile.h"
 #include "keras/naming.h"
 #include "keras/optimizer.h"
 
@@ -115,6 +116,9 @@ static cornu_status check_optimizer(const cn_document* doc, cn_check* check, cn_
 
     if (st == CORNU_BAD_FILE) return CORNU_OK; /* said by the check of the config */
     CN_TRY(st);
+    if (!state.optimizer && cn_compile_object(doc) && cn_document_variable(doc, "optimizer/vars/0"))
+        return cn_check_add(check, CORNU_PROBLEM, "keras", "missing-optimizer", "compile_config", "Compile the model anew and save it (saving it as .h5 first takes the optimizer out).",
+                            "variables of an optimizer are stored, but the config names none; Keras takes its default, RMSprop");
     if (!state.optimizer || !state.optimizer->def) return CORNU_OK;
     if (state.count == 0)
         return cn_check_add(check, CORNU_NOTE, "keras", "no-optimizer-state", "optimizer", "Nothing, if training need not go on where it ended.",

@@ -196,7 +196,7 @@ bool cn_document_is_compiled(const cn_document* doc) { return doc->compile; }
 const char* cn_document_name(const cn_document* doc) { return doc->name; }
 cn_json_doc* cn_document_config_doc(cn_document* doc) { return doc->state->config; }
 cn_json_doc* cn_document_metadata_doc(cn_document* doc) { return doc->state->metadata; }
-const cn_h5_node* cn_document_weights(const cn_document* doc) { return cn_h5_root(doc->h5); }
+const cn_h5_node* cn_document_weights(const cn_document* doc) { return doc->h5 ? cn_h5_root(doc->h5) : NULL; }
 size_t cn_document_variable_count(const cn_document* doc) { return doc->variable_count; }
 size_t cn_document_asset_count(const cn_document* doc) { return doc->asset_count; }
 const cn_layer* cn_document_root(const cn_document* doc) { return doc->state->root; }

@@ -30,7 +30,7 @@ const char* cn_legacy_class(const cn_json* object) {
 
 static cornu_status print_value(const cn_json* value, cn_buf* out);
 
-static cornu_status print_element(const cn_json* object, cn_buf* out);
+static cornu_status print_element(const cn_json* model, const cn_json* object, cn_buf* out);
 
 /* The config of a model: its layers as elements, all else as it is. */
 static cornu_status print_model_config(const cn_json* config, cn_buf* out) {
@@ -47,9 +47,10 @@ static cornu_status print_model_config(const cn_json* config, cn_buf* out) {
             continue;
         }
         cn_buf_text(out, "[");
-        for (size_t k = 0; k < cn_json_size(value); k++) {
-            if (k > 0) cn_buf_text(out, ", ");
-            CN_TRY(print_element(cn_json_at(value, k), out));
+        for (size_t k = 0, n = 0; k < cn_json_size(value); k++) {
+            if (cn_legacy_is_operation(cn_json_at(value, k))) continue; /* of masks, as refuse_operations has seen */
+            if (n++ > 0) cn_buf_text(out, ", ");
+            CN_TRY(print_element(config, cn_json_at(value, k), out));
         }
         cn_buf_text(out, "]");
     }
@@ -76,7 +77,58 @@ static cornu_status print_value(const cn_json* value, cn_buf* out) {
     return cn_buf_check(out);
 }
 
-static cornu_status print_element(const cn_json* object, cn_buf* out) {
+/* A layer's config. Keras's legacy reader takes a string that is the name of a function of keras.layers for that function, so that Attention's
+ * default score_mode, "dot", is left out. */
+static cornu_status print_config(const cn_json* object, const cn_json* config, cn_buf* out) {
+    bool attention = cn_json_equals(cn_json_get(object, "class_name"), "Attention"), first = true;
+
+    if (cn_legacy_is_model(object)) return print_model_config(config, out);
+    if (!attention || !cn_json_equals(cn_json_get(config, "score_mode"), "dot")) return print_value(config, out);
+    cn_buf_text(out, "{");
+    for (size_t i = 0; i < cn_json_size(config); i++) {
+        size_t size;
+        const char* key = cn_json_key_at(config, i, &size);
+        if (strcmp(key, "score_mode") == 0) continue;
+        cn_legacy_key(out, &first, key, size);
+        CN_TRY(print_value(cn_json_at(config, i), out));
+    }
+    cn_buf_text(out, "}");
+    return cn_buf_check(out);
+}
+
+/* A call without the masks that its reader makes again. */
+static cornu_status print_call(const cn_json* model, const cn_json* node, cn_buf* out) {
+    const cn_json* kwargs = cn_json_get(node, "kwargs");
+    bool first = true;
+
+    if (!cn_json_is(kwargs, CN_JSON_OBJECT)) return print_value(node, out);
+    cn_buf_text(out, "{\"args\": ");
+    CN_TRY(print_value(cn_json_get(node, "args"), out));
+    cn_buf_text(out, ", \"kwargs\": {");
+    for (size_t i = 0; i < cn_json_size(kwargs); i++) {
+        size_t size;
+        const char* key = cn_json_key_at(kwargs, i, &size);
+        const cn_json* value = cn_json_at(kwargs, i);
+        if (cn_json_type_of(value) != CN_JSON_NULL && cn_legacy_is_mask(key) && cn_legacy_is_implicit(model, value)) continue;
+        cn_legacy_key(out, &first, key, size);
+        CN_TRY(print_value(value, out));
+    }
+    cn_buf_text(out, "}}");
+    return cn_buf_check(out);
+}
+
+static cornu_status print_calls(const cn_json* model, const cn_json* nodes, cn_buf* out) {
+    cn_buf_text(out, "[");
+    for (size_t i = 0; i < cn_json_size(nodes); i++) {
+        if (i > 0) cn_buf_text(out, ", ");
+        CN_TRY(print_call(model, cn_json_at(nodes, i), out));
+    }
+    cn_buf_text(out, "]");
+    return CORNU_OK;
+}
+
+/* model: config of the Functional or Sequential that the element is in, NULL for the root. */
+static cornu_status print_element(const cn_json* model, const cn_json* object, cn_buf* out) {
     static const char* const kept[] = {"config", "name", "inbound_nodes"};
     const char* name = cn_legacy_class(object);
     bool first = true;
@@ -88,21 +140,33 @@ static cornu_status print_element(const cn_json* object, cn_buf* out) {
         const cn_json* value = cn_json_get(object, kept[i]);
         if (!value) continue;
         cn_legacy_key(out, &first, kept[i], strlen(kept[i]));
-        if (i == 0 && cn_legacy_is_model(object)) CN_TRY(print_model_config(value, out));
+        if (i == 0) CN_TRY(print_config(object, value, out));
+        else if (i == 2) CN_TRY(print_calls(model, value, out));
         else CN_TRY(print_value(value, out));
     }
     cn_buf_text(out, "}");
     return cn_buf_check(out);
 }
 
+/* Layers that Keras's legacy reader does not know, or makes others of: it takes the first of several axes. */
+static cornu_status refuse_layer(const cn_document* doc, const cn_layer* layer) {
+    bool axes = strcmp(layer->class_name, "LayerNormalization") == 0 && cn_json_size(cn_json_get(layer->config, "axis")) > 1;
+
+    if (!axes && strcmp(layer->class_name, "GroupQueryAttention") != 0) return CORNU_OK;
+    return CN_FAIL(UNSUPPORTED, "%s: %s: Keras cannot read %s back from legacy HDF5; .keras holds it", doc->name, cn_layer_describe(layer),
+                   axes ? "several axes" : "this class");
+}
+
 /* Legacy files have no module, so that Keras takes an operation for the layer of its name. */
 static cornu_status refuse_operations(const cn_document* doc, const cn_layer* model) {
+    const cn_json* operation = model->kind == CN_LAYER_FUNCTIONAL ? cn_legacy_operation(model->config) : NULL;
+
+    if (operation)
+        return CN_FAIL(UNSUPPORTED, "%s: operation '%s' (%s): Keras cannot read an operation back from legacy HDF5; .keras holds it", doc->name,
+                       cn_json_string(cn_json_get(operation, "name"), NULL), cn_json_string(cn_json_get(operation, "class_name"), NULL));
     for (size_t i = 0; i < model->layer_count; i++) {
-        const cn_layer* layer = model->layers[i];
-        if (layer->kind == CN_LAYER_OP)
-            return CN_FAIL(UNSUPPORTED, "%s: operation '%s' (%s): Keras cannot read an operation back from legacy HDF5; .keras holds it",
-                           doc->name, layer->name, layer->class_name);
-        CN_TRY(refuse_operations(doc, layer)); /* depth: that of JSON */
+        CN_TRY(refuse_layer(doc, model->layers[i]));
+        CN_TRY(refuse_operations(doc, model->layers[i])); /* depth: that of JSON */
     }
     return CORNU_OK;
 }
@@ -116,7 +180,7 @@ cornu_status cn_legacy_print_model(const cn_document* doc, cornu_dialect dialect
                        root->class_name);
     if (dialect == CORNU_DIALECT_TF) return cn_legacy_print_tf_model(doc, root->object, out);
     CN_TRY(refuse_operations(doc, root));
-    return print_element(root->object, out);
+    return print_element(NULL, root->object, out);
 }
 
 /* ---- training_config ---- */

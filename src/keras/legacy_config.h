@@ -24,6 +24,17 @@ void cn_legacy_key(cn_buf* out, bool* first, const char* key, size_t size);
 bool cn_legacy_is_model(const cn_json* object);
 /* "package>Name" of a custom class, else its class_name; NULL if it has none. */
 const char* cn_legacy_class(const cn_json* object);
+/* legacy_masks.c, of a Functional's config: its entry of that name (which may be NULL), NULL if there is none; whether an entry is an operation;
+ * keras_history of a tensor, NULL for anything else. */
+const cn_json* cn_legacy_entry(const cn_json* model, const char* name);
+bool cn_legacy_is_operation(const cn_json* entry);
+const cn_json* cn_legacy_history(const cn_json* value);
+/* Whether a keyword of a call is a mask that layers pass on, and whether its value comes from nothing but Embedding and Masking layers of the model,
+ * so that a reader makes it again. */
+bool cn_legacy_is_mask(const char* key);
+bool cn_legacy_is_implicit(const cn_json* model, const cn_json* value);
+/* An operation of the model that is used for something else than such masks; NULL if there is none. */
+const cn_json* cn_legacy_operation(const cn_json* model);
 /* legacy_tf.c: {"class_name", "config"} of the root, a layer's object or another one as tf.keras has it. */
 cornu_status cn_legacy_print_tf_model(const cn_document* doc, const cn_json* object, cn_buf* out);
 cornu_status cn_legacy_print_tf_value(const cn_document* doc, const cn_json* value, cn_buf* out);

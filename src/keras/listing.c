@@ -157,6 +157,9 @@ static cornu_status list_known(lister* cx, const cn_layer* layer, const char* ro
     own_name names[MAX_OWN];
     int expected = expected_names(layer, row, names), count = cn_layer_variable_count(cx->doc, layer);
 
+    if (cn_json_type_of(cn_json_get(layer->config, "lora_rank")) != CN_JSON_NULL)
+        return CN_FAIL(UNSUPPORTED, "%s: %s has LoRA, whose parts Keras wants in legacy HDF5 and .keras does not have", cx->doc->name,
+                       cn_layer_describe(layer));
     if (!layer->config && count > 0 && count < expected) expected = count; /* without its bias */
     if (count != expected)
         return CN_FAIL(UNSUPPORTED, "%s: %s has %d variables where its class has %d; legacy HDF5 cannot hold it", cx->doc->name,

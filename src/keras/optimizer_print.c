@@ -28,16 +28,29 @@ static void put_text(printer* cx, const char* key, const char* text) {
 
 /* ---- learning rates ---- */
 
-/* A schedule's object, with the module that the newer readers look at. */
+/* A schedule's object, with the module that the newer readers look at, and without a name that is null, which Keras 3 refuses. */
 static cornu_status put_schedule(printer* cx, const cn_json* schedule) {
     const char* class_name = cn_json_string(cn_json_get(schedule, "class_name"), NULL);
+    const cn_json* config = cn_json_get(schedule, "config");
+    const cn_json* name = cn_json_get(config, "name");
+    bool any = false;
 
-    if (cn_json_get(schedule, "module") || !class_name) return cn_json_print(schedule, cx->out);
+    if (!class_name || (cn_json_get(schedule, "module") && (!name || cn_json_is(name, CN_JSON_STRING)))) return cn_json_print(schedule, cx->out);
     cn_buf_text(cx->out, "{\"module\": \"keras.optimizers.schedules\", \"class_name\": ");
     cn_json_print_string(cx->out, class_name, strlen(class_name));
-    cn_buf_text(cx->out, ", \"config\": ");
-    CN_TRY(cn_json_print(cn_json_get(schedule, "config"), cx->out));
-    cn_buf_text(cx->out, ", \"registered_name\": null}");
+    cn_buf_text(cx->out, ", \"config\": {");
+    for (size_t i = 0; i < cn_json_size(config); i++) {
+        size_t size = 0;
+        const char* key = cn_json_key_at(config, i, &size);
+        const cn_json* value = cn_json_at(config, i);
+        if (value == name && !cn_json_is(name, CN_JSON_STRING)) continue;
+        if (any) cn_buf_text(cx->out, ", ");
+        any = true;
+        cn_json_print_string(cx->out, key, size);
+        cn_buf_text(cx->out, ": ");
+        CN_TRY(cn_json_print(value, cx->out));
+    }
+    cn_buf_text(cx->out, "}, \"registered_name\": null}");
     return CORNU_OK;
 }
 
@@ -157,9 +170,11 @@ cornu_status cn_optimizer_print(const cn_document* doc, const cn_optimizer_state
     if (!optimizer) return CN_FAIL(BAD_ARGUMENT, "%s: the model has no optimizer", cn_document_name(doc));
     /* Says as well when the class is unknown, or unknown to that Keras. */
     CN_STEP(cn_optimizer_make_layout(optimizer, NULL, 0, dialect, &scratch, &layout));
-    if (cn_optimizer_is_multi(optimizer))
-        CN_STEP(CN_FAIL(UNSUPPORTED, "%s: optimizer 'MultiOptimizer' is written as it stands in the file only", cn_document_name(doc)));
-    CN_STEP(put_optimizer(&cx, optimizer, 0));
+    if (cn_optimizer_is_multi(optimizer)) { /* of Keras 3 alone: its config is of that form already */
+        cn_buf_text(out, "{\"module\": \"keras.optimizers\", \"class_name\": \"MultiOptimizer\", \"config\": ");
+        CN_STEP(cn_json_print(optimizer->config, out));
+        cn_buf_text(out, ", \"registered_name\": null}");
+    } else CN_STEP(put_optimizer(&cx, optimizer, 0));
     CN_STEP(cn_buf_check(out));
 done:
     cn_arena_deinit(&scratch);

@@ -221,6 +221,15 @@ static void put_ports(cn_upgrade* u, const cn_layer* model, const cn_json* value
     cn_upgrade_put(u, dict ? "}" : "]");
 }
 
+/* Models of one input or output have it in a list, which to Keras 3 would be a list of one tensor. */
+static const cn_json* unwrapped(cn_upgrade* u, const cn_layer* model, const cn_json* ports) {
+    const cn_layer* layer;
+    int64_t call;
+    bool single = u->era < 3 && cn_json_is(ports, CN_JSON_ARRAY) && cn_json_size(ports) == 1;
+
+    return single && cn_upgrade_reference(u, model, cn_json_at(ports, 0), &layer, &call) ? cn_json_at(ports, 0) : ports;
+}
+
 /* ---- models ---- */
 
 static void put_trainable(cn_upgrade* u, const cn_layer* model) {
@@ -247,9 +256,9 @@ static void put_functional(cn_upgrade* u, const cn_layer* model, const char* nam
         cn_upgrade_put(u, "}");
     }
     cn_upgrade_put(u, "], \"input_layers\": ");
-    put_ports(u, model, cn_json_get(model->config, "input_layers"));
+    put_ports(u, model, unwrapped(u, model, cn_json_get(model->config, "input_layers")));
     cn_upgrade_put(u, ", \"output_layers\": ");
-    put_ports(u, model, cn_json_get(model->config, "output_layers"));
+    put_ports(u, model, unwrapped(u, model, cn_json_get(model->config, "output_layers")));
     cn_upgrade_put(u, "}, \"registered_name\": \"Functional\", \"build_config\": {\"input_shape\": null}");
 }
 
@@ -378,13 +387,9 @@ static cornu_status new_view(cn_document* from, cn_document** out) {
 
 static cornu_status write_config(cn_upgrade* u) {
     const cn_layer* root = cn_document_root(u->from);
-    const cn_json* compile = cn_json_get(root->object, "compile_config");
 
     cn_upgrade_put_model_or_layer(u, root, cn_upgrade_name(u, NULL, root->name));
-    if (compile) {
-        cn_upgrade_put(u, ", \"compile_config\": ");
-        fail(u, cn_json_print(compile, &u->text));
-    }
+    CN_TRY(cn_upgrade_put_compile(u));
     cn_upgrade_put(u, "}");
     CN_TRY(u->status);
     return cn_buf_check(&u->text);
@@ -418,12 +423,15 @@ static cornu_status borrow_assets(cn_upgrade* u) {
 
 static cornu_status build(cn_upgrade* u, const cn_match* match) {
     const char* notes;
+    bool optimizer;
 
     CN_TRY(write_config(u));
     CN_TRY(borrow_assets(u));
     CN_TRY(read_config(u));
     CN_TRY(cn_upgrade_weights(u, match));
     CN_TRY(read_config(u)); /* again: its layers look for their variables */
+    CN_TRY(cn_upgrade_optimizer(u, &optimizer));
+    if (optimizer) CN_TRY(read_config(u));
     CN_TRY(cn_buf_check(&u->notes));
     notes = cn_arena_strdup(&u->to->arena, u->notes.data ? u->notes.data : "");
     if (!notes) return CN_NO_MEMORY(u->notes.size);

@@ -179,10 +179,7 @@ static const key_row keys[] = {
     {NULL, K1, "consume_less", NULL},
     {NULL, K1, "concat_axis", "axis"},
     {NULL, K1, "dot_axes", "axes"},
-    {"LSTM", OLD, "time_major", NULL},
-    {"GRU", OLD, "time_major", NULL},
-    {"SimpleRNN", OLD, "time_major", NULL},
-    {"RNN", OLD, "time_major", NULL},
+    {NULL, OLD, "time_major", NULL},
     {NULL, OLD, "implementation", NULL},
     {NULL, OLD, "num_constants", NULL},
     {"Conv1DTranspose", OLD, "groups", NULL},
@@ -206,9 +203,11 @@ static const key_row keys[] = {
     {"DepthwiseConv2D", OLD, "kernel_initializer", NULL},
     {"DepthwiseConv2D", OLD, "kernel_regularizer", NULL},
     {"DepthwiseConv2D", OLD, "kernel_constraint", NULL},
+    {NULL, OLD, "rng_type", NULL},
     {"MultiHeadAttention", OLD, "query_shape", NULL},
     {"MultiHeadAttention", OLD, "key_shape", NULL},
     {"MultiHeadAttention", OLD, "value_shape", NULL},
+    {"MultiHeadAttention", OLD, "softmax_robust_masking", NULL},
     {"Attention", OLD, "causal", NULL},
     {"AdditiveAttention", OLD, "causal", NULL},
     {"TextVectorization", OLD, "vocabulary_size", NULL},
@@ -242,12 +241,10 @@ static const struct {
     const char* key;
     const char* allowed; /* its JSON text that means nothing */
 } refused[] = {
-    {"LSTM", OLD, "time_major", "false"},
-    {"GRU", OLD, "time_major", "false"},
-    {"SimpleRNN", OLD, "time_major", "false"},
-    {"RNN", OLD, "time_major", "false"},
+    {NULL, OLD, "time_major", "false"},
     {"BatchNormalization", OLD, "renorm", "false"},
     {"BatchNormalization", K1, "mode", "0"},
+    {"MultiHeadAttention", OLD, "softmax_robust_masking", "false"},
     {"Attention", OLD, "causal", "false"},
     {"AdditiveAttention", OLD, "causal", "false"},
 };
@@ -539,7 +536,7 @@ static void put_class(cn_upgrade* u, const cn_layer* layer, const char* now) {
                strncmp(layer->module, "tensorflow", 10) != 0;
 
     cn_upgrade_put(u, "{\"module\": ");
-    if (own || *layer->registered_name || (!module && *layer->module)) {
+    if (own || *layer->registered_name || layer->kind == CN_LAYER_OP || (!module && *layer->module)) {
         if (*layer->module) cn_upgrade_put_string(u, layer->module);
         else cn_upgrade_put(u, "null");
     } else if (module) {
@@ -556,7 +553,7 @@ static void put_registered(cn_upgrade* u, const cn_layer* layer, const char* now
 
     cn_upgrade_put(u, ", \"registered_name\": ");
     if (cn_json_is(given, CN_JSON_STRING)) cn_upgrade_put_string(u, cn_json_string(given, NULL));
-    else if (is_lost_op(u, layer) || !cn_name_module(CN_NAME_layer, now)) cn_upgrade_put_string(u, now);
+    else if (is_lost_op(u, layer) || layer->kind == CN_LAYER_OP || !cn_name_module(CN_NAME_layer, now)) cn_upgrade_put_string(u, now);
     else cn_upgrade_put(u, "null");
 }
 

@@ -4,6 +4,7 @@
  *   upgrade_layer.c    classes, keys and values of a layer's config
  *   upgrade_ops.c      TensorFlow functions that tf.keras recorded as layers
  *   upgrade_weights.c  which variable of the file becomes which of Keras 3
+ *   upgrade_training.c losses, metrics and the optimizer with its variables
  *   upgrade_convert.c  how its elements change on the way */
 #ifndef CN_KERAS_UPGRADE_PARTS_H
 #define CN_KERAS_UPGRADE_PARTS_H
@@ -83,6 +84,16 @@ bool cn_upgrade_put_tensorflow(cn_upgrade* u, const cn_layer* model, const cn_la
 
 /* Makes to's variables from those of from; to has its layers. */
 cornu_status cn_upgrade_weights(cn_upgrade* u, const cn_match* match);
+/* One more variable of to, with the elements of one of from. The caller has made room. */
+cornu_status cn_upgrade_add_variable(cn_upgrade* u, const char* path, const cn_variable* like);
+
+/* ---- upgrade_training.c ---- */
+
+/* Writes , "compile_config": {...} where from is compiled. */
+cornu_status cn_upgrade_put_compile(cn_upgrade* u);
+/* Puts the optimizer's variables of from in the place and order of Keras 3 into to, whose layers have their variables. Layers have to look for them
+ * again where *changed is true. What cannot be told apart is left out. */
+cornu_status cn_upgrade_optimizer(cn_upgrade* u, bool* changed);
 
 /* ---- upgrade_convert.c ---- */
 

@@ -220,15 +220,13 @@ static cornu_status add_parts(cn_upgrade* u, part_list* list, const cn_layer* la
 
 /* ---- making variables ---- */
 
-static cornu_status add_variable(cn_upgrade* u, const char* path, const cn_variable* like, cn_origin** out) {
+static cornu_status new_variable(cn_upgrade* u, const char* path, const cn_variable* like, cn_origin** out) {
     cn_document* to = u->to;
     cn_variable* variable = &to->variables[to->variable_count];
     cn_origin* origin = cn_arena_alloc(&to->arena, sizeof *origin);
 
     *out = origin;
     if (!origin || !path) return CN_NO_MEMORY(sizeof *origin);
-    if (to->variable_count == u->from->variable_count)
-        return CN_FAIL(BAD_FILE, "%s: weight_names lists more weights than the file has: variable '%s' is there twice", u->from->name, like->path);
     origin->doc = u->from;
     origin->read = cn_convert_read;
     origin->from = cn_arena_array(&to->arena, CN_CONVERT_SOURCES, sizeof *origin->from);
@@ -240,6 +238,18 @@ static cornu_status add_variable(cn_upgrade* u, const char* path, const cn_varia
     memcpy(variable->dims, like->dims, sizeof variable->dims);
     to->variable_count++;
     return CORNU_OK;
+}
+
+static cornu_status add_variable(cn_upgrade* u, const char* path, const cn_variable* like, cn_origin** out) {
+    *out = NULL;
+    if (u->to->variable_count == u->from->variable_count)
+        return CN_FAIL(BAD_FILE, "%s: weight_names lists more weights than the file has: variable '%s' is there twice", u->from->name, like->path);
+    return new_variable(u, path, like, out);
+}
+
+cornu_status cn_upgrade_add_variable(cn_upgrade* u, const char* path, const cn_variable* like) {
+    cn_origin* origin;
+    return new_variable(u, path, like, &origin);
 }
 
 static cn_variable* newest(const cn_upgrade* u) { return &u->to->variables[u->to->variable_count - 1]; }

@@ -205,7 +205,7 @@ static bool can_rewrite(const cn_h5_node* node) {
 /* The weights are written anew, so that nothing of the old file's layout (free space, chunks, what it hides) is carried on. A file with something
  * that the writer cannot hold is copied byte by byte instead, as long as nothing in it has changed. */
 static bool must_rewrite(const cn_document* doc, const cornu_save_options* options) {
-    const cn_h5_node* root = cn_h5_root(doc->h5);
+    const cn_h5_node* root = doc->h5 ? cn_h5_root(doc->h5) : NULL;
 
     if (!root || doc->variables_changed || can_rewrite(root)) return true;
     for (size_t i = 0; i < root->child_count; i++) {

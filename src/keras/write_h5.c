@@ -6,10 +6,14 @@
  *         dense/kernel, dense/bias                                data sets
  *       top_level_model_weights @weight_names                     what the model itself owns
  *     optimizer_weights @weight_names */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/dtype.h"
+#include "base/size.h"
 #include "keras/build.h"
+#include "keras/compile.h"
 #include "keras/legacy_config.h"
 #include "keras/listing.h"
 #include "keras/writers.h"
@@ -63,6 +67,9 @@ static cornu_status write_layer(h5_save* cx, const cn_layer* layer) {
     names = cn_arena_array(&cx->arena, count + 1, sizeof *names);
     if (!names) return CN_NO_MEMORY(count * sizeof *names);
     for (size_t i = 0; i < count; i++) {
+        if (list[i].variable->dtype == CORNU_BFLOAT16)
+            return CN_FAIL(UNSUPPORTED, "%s: variable '%s' is of dtype bfloat16, which Keras cannot read from legacy HDF5", cx->doc->name,
+                           list[i].variable->path);
         names[i] = cn_arena_format(&cx->arena, "%s%s", list[i].name, suffix);
         if (!names[i]) return no_room(list[i].name);
     }
@@ -143,60 +150,111 @@ done:
     return st;
 }
 
-/* The optimizer's variables under names of their numbers, as Keras 3 orders them. */
-static cornu_status write_optimizer_weights(h5_save* cx, const char* optimizer) {
-    const char** names = cn_arena_array(&cx->arena, cx->doc->variable_count + 1, sizeof *names);
-    size_t count = 0;
+/* Gives the trained variables the paths that the file has for them, from which the optimizer's names are made. */
+static cornu_status name_trained(h5_save* cx, cn_optimizer_state* state) {
+    const cn_layer** layers;
+    size_t layer_count;
 
-    if (!names) return CN_NO_MEMORY(cx->doc->variable_count * sizeof *names);
-    for (;; count++) {
-        const char* number = cn_arena_format(&cx->arena, "optimizer/vars/%zu", count);
-        if (!number) return CN_NO_MEMORY(32);
-        if (!cn_document_variable(cx->doc, number)) break;
-        names[count] = count == 0   ? cn_arena_format(&cx->arena, "%s/iteration", optimizer)
-                       : count == 1 ? cn_arena_format(&cx->arena, "%s/learning_rate", optimizer)
-                                    : cn_arena_format(&cx->arena, "%s/variable_%zu", optimizer, count);
-        if (!names[count]) return no_room(optimizer);
+    CN_TRY(list_layers(cx, &layers, &layer_count));
+    for (size_t i = 0; i < layer_count; i++) {
+        cn_listed* list;
+        size_t count;
+        CN_TRY(cn_list_weights(cx->doc, layers[i], &cx->arena, &list, &count));
+        for (size_t k = 0; k < count; k++) {
+            for (size_t t = 0; t < state->trained_count; t++) {
+                if (state->trained[t].variable == list[k].variable) state->trained[t].name = list[k].name;
+            }
+        }
     }
+    return CORNU_OK;
+}
+
+/* One variable of the optimizer: the document's own elements, or the same number everywhere. */
+static cornu_status write_slot(h5_save* cx, const cn_optimizer_state* state, const cn_optimizer_entry* entry) {
+    cornu_status st = CORNU_OK;
+    const char* path = cn_arena_format(&cx->arena, "optimizer_weights/%s", entry->item.name);
+    const cn_variable* source = entry->source;
+    cn_variable made = {.path = path, .dtype = entry->item.dtype, .ndim = entry->item.ndim, .is_optimizer = true};
+
+    if (!path) return no_room(entry->item.name);
+    if (!source && isnan(entry->fill)) source = state->trained[entry->item.trained].variable;
+    if (source) return cn_build_variable(&cx->build, path, source);
+    memcpy(made.dims, entry->item.dims, sizeof made.dims);
+    if (!cn_dims_count(made.dims, made.ndim, &made.count)) return no_room(path);
+    made.value = cn_alloc_zero((size_t)made.count, cornu_dtype_size(made.dtype));
+    if (!made.value) return no_room(path);
+    for (int64_t i = 0; i < made.count; i++) {
+        char* at = (char*)made.value + (size_t)i * cornu_dtype_size(made.dtype);
+        CN_STEP(cn_dtype_convert(made.dtype, at, CORNU_FLOAT64, &entry->fill, 1));
+    }
+    CN_STEP(cn_build_variable(&cx->build, path, &made));
+done:
+    cn_free(made.value);
+    return st;
+}
+
+static cornu_status write_optimizer_weights(h5_save* cx, cn_optimizer_state* state, cn_optimizer_dialect dialect) {
+    cn_optimizer_entry* entries;
+    const char** names;
+    const char* lost;
+    size_t count;
+
+    if (state->unknown) {
+        cn_save_note(cx->build.job, "the optimizer's variables are not carried: %s", state->unknown);
+        return CORNU_OK;
+    }
+    CN_TRY(name_trained(cx, state));
+    CN_TRY(cn_optimizer_export(cx->doc, state, dialect, &cx->arena, &entries, &count, &lost));
+    if (lost) cn_save_note(cx->build.job, "of the optimizer's state there is no place for: %s", lost);
     if (count == 0) return CORNU_OK;
+    names = cn_arena_array(&cx->arena, count, sizeof *names);
+    if (!names) return CN_NO_MEMORY(count * sizeof *names);
+    for (size_t i = 0; i < count; i++) names[i] = entries[i].item.name;
+    CN_TRY(check_unique(cx, "the optimizer", names, count));
     CN_TRY(cn_h5_writer_group(cx->build.writer, "optimizer_weights"));
     CN_TRY(cn_build_names(&cx->build, "optimizer_weights", "weight_names", names, count));
-    for (size_t i = 0; i < count; i++) {
-        const char* from = cn_arena_format(&cx->arena, "optimizer/vars/%zu", i);
-        const char* path = cn_arena_format(&cx->arena, "optimizer_weights/%s", names[i]);
-        if (!from || !path) return no_room(names[i]);
-        CN_TRY(cn_build_variable(&cx->build, path, cn_document_variable(cx->doc, from)));
-    }
+    for (size_t i = 0; i < count; i++) CN_TRY(write_slot(cx, state, &entries[i]));
+    return CORNU_OK;
+}
+
+/* optimizer_config: {"class_name", "config"}. Keras 3 has what the archive has; of tf.keras, what its optimizer of that name takes. */
+static cornu_status print_optimizer(h5_save* cx, const cn_optimizer_state* state, cn_optimizer_dialect dialect, cn_buf* out) {
+    const cn_json* optimizer = cn_json_get(cn_compile_object(cx->doc), "optimizer");
+    const cn_json* config = cn_json_get(optimizer, "config");
+    const char* class_name = cn_legacy_class(optimizer);
+
+    if (dialect != CN_OPTIMIZER_KERAS3) return cn_optimizer_print(cx->doc, state, dialect, out);
+    if (!class_name || !config) return CN_FAIL(UNSUPPORTED, "the file has no config of it");
+    cn_buf_text(out, "{\"class_name\": ");
+    cn_json_print_string(out, class_name, strlen(class_name));
+    cn_buf_text(out, ", \"config\": ");
+    CN_TRY(cn_json_print(config, out));
+    cn_buf_text(out, "}");
     return CORNU_OK;
 }
 
 static cornu_status write_training(h5_save* cx) {
     cornu_status st = CORNU_OK;
-    const cn_json* compile = cn_json_get(cn_document_root(cx->doc)->object, "compile_config");
-    const cn_json* optimizer = cn_json_get(compile, "optimizer");
-    const cn_json* config = cn_json_get(optimizer, "config");
-    const char* name = cn_json_string(cn_json_get(config, "name"), NULL);
-    const char* class_name = cn_legacy_class(optimizer);
+    const cn_json* compile = cn_compile_object(cx->doc);
+    cn_optimizer_dialect dialect = cx->dialect == CORNU_DIALECT_TF ? CN_OPTIMIZER_TF : CN_OPTIMIZER_KERAS3;
+    cn_optimizer_state state;
     cn_buf text = {0};
 
-    if (!compile || cn_json_size(compile) == 0 || !cx->build.job->options.include_optimizer) return CORNU_OK;
-    if (!class_name || !config) {
-        cn_save_note(cx->build.job, "the optimizer is not carried: the file has no config of it");
-        return CORNU_OK;
-    }
-    if (cx->dialect == CORNU_DIALECT_TF) {
-        cn_save_note(cx->build.job, "the optimizer and its state are not carried: compile the model in tf.keras");
-        return CORNU_OK;
-    }
+    if (!compile || !cx->build.job->options.include_optimizer) return CORNU_OK;
+    CN_TRY(cn_optimizer_state_of(cx->doc, &cx->arena, &state));
     cn_buf_text(&text, "{");
     CN_STEP(cn_legacy_print_compile(cx->doc, compile, cx->dialect, &text));
-    cn_buf_text(&text, ", \"optimizer_config\": {\"class_name\": ");
-    cn_json_print_string(&text, class_name, strlen(class_name));
-    cn_buf_text(&text, ", \"config\": ");
-    CN_STEP(cn_json_print(config, &text));
-    cn_buf_text(&text, "}}");
+    cn_buf_text(&text, ", \"optimizer_config\": ");
+    st = state.optimizer ? print_optimizer(cx, &state, dialect, &text) : CN_FAIL(UNSUPPORTED, "the file has no config of it");
+    if (st == CORNU_UNSUPPORTED) {
+        cn_save_note(cx->build.job, "the optimizer is not carried: %s", cornu_last_error());
+        st = CORNU_OK;
+        goto done;
+    }
+    CN_STEP(st);
+    cn_buf_text(&text, "}");
     CN_STEP(write_json(cx, "training_config", &text));
-    CN_STEP(write_optimizer_weights(cx, name ? name : "optimizer"));
+    CN_STEP(write_optimizer_weights(cx, &state, dialect));
 done:
     cn_buf_deinit(&text);
     return st;
@@ -233,6 +291,9 @@ static cornu_status save_h5(cn_document* doc, cn_save_job* job, bool whole) {
     if (!cn_document_root(doc))
         return CN_FAIL(UNSUPPORTED, "%s: legacy HDF5 has weights by layer; a file of weights only needs an architecture (config_path)",
                        doc->name);
+    if (cn_document_root(doc)->kind != CN_LAYER_FUNCTIONAL && cn_document_root(doc)->kind != CN_LAYER_SEQUENTIAL)
+        return CN_FAIL(UNSUPPORTED, "%s: the model is of class %s; legacy HDF5 holds Functional and Sequential models only", doc->name,
+                       cn_document_root(doc)->class_name);
     if (whole) CN_TRY(refuse_assets(doc));
     CN_STEP(cn_build_open(&cx.build, doc, job, layer_bytes(doc), whole ? "model.h5" : "weights.h5"));
     if (whole) CN_STEP(write_root(&cx));

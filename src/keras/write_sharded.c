@@ -4,13 +4,20 @@
  *   model_00000.weights.h5     variables under the paths that one file would have, as many as fit
  *   model_00001.weights.h5     ...
  *
- * The map appears last. Shards never take the place of older ones, which the old map still names: where one of that name is there, all get other
- * names ("model-1_00000.weights.h5"), which Keras finds by the map; the old ones go when the new map is in its place. So a crash leaves the
- * old set or the new one, perhaps with files that no map names. */
+ * The map appears last, and shards that it may name are never written over. Where one of these names is taken, the new set gets others first:
+ *
+ *   1. model-1_00000.weights.h5, ... are written          the old map and its shards are whole
+ *   2. a map that names them takes the map's place        the new set is whole
+ *   3. links to them take the places of model_00000, ...  which no map names any more; Keras opens number 0 whatever the map says
+ *   4. the map of the plain names takes its place         then model-1_... and older shards go
+ *
+ * A crash between two steps leaves the old set or the new one, perhaps with files that no map names. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/sink_fs.h"
 #include "keras/build.h"
 #include "keras/writers.h"
 
@@ -68,12 +75,18 @@ static cornu_status plan(sharder* cx) {
 
 /* ---- names ---- */
 
-static const char* shard_name(sharder* cx, size_t i) { return cn_arena_format(&cx->arena, "%s_%05zu.weights.h5", cx->base, i); }
+static const char* shard_name(sharder* cx, const char* base, size_t i) {
+    return cn_arena_format(&cx->arena, "%s_%05zu.weights.h5", base, i);
+}
+
+static const char* shard_path(sharder* cx, const char* base, size_t i) {
+    return cn_arena_format(&cx->arena, "%s%s_%05zu.weights.h5", cx->folder, base, i);
+}
 
 static cornu_status is_free(sharder* cx, bool* out) {
     *out = true;
     for (size_t i = 0; i < cx->count && *out; i++) {
-        const char* path = cn_arena_format(&cx->arena, "%s%s_%05zu.weights.h5", cx->folder, cx->base, i);
+        const char* path = shard_path(cx, cx->base, i);
         if (!path) return CN_NO_MEMORY(strlen(cx->base));
         *out = access(path, F_OK) != 0;
     }
@@ -96,6 +109,8 @@ static cornu_status pick_names(sharder* cx) {
     for (int i = 1; i <= GENERATIONS; i++) {
         CN_TRY(is_free(cx, &unused));
         if (unused) return CORNU_OK;
+        if (!cx->job->options.overwrite)
+            return CN_FAIL(EXISTS, "%s: '%s_00000.weights.h5' or another of its shards exists, and overwriting was not asked for", path, base);
         cx->base = cn_arena_format(&cx->arena, "%s-%d", base, i);
         if (!cx->base) return CN_NO_MEMORY(strlen(base));
     }
@@ -128,8 +143,7 @@ static cornu_status write_shard(sharder* cx, size_t shard) {
     cn_source* bytes = NULL;
     cn_sink* sink = NULL;
     size_t before;
-    const char* name = shard_name(cx, shard);
-    const char* path = name ? cn_arena_format(&cx->arena, "%s%s", cx->folder, name) : NULL;
+    const char* path = shard_path(cx, cx->base, shard);
 
     if (!path) return CN_NO_MEMORY(strlen(cx->base));
     CN_STEP(write_variables(cx, shard, &bytes));
@@ -172,7 +186,7 @@ static cornu_status print_group(sharder* cx, size_t i, size_t* next, cn_buf* out
     if (!key.failed) cn_json_print_string(out, key.data, key.size);
     cn_buf_text(out, last > first ? ": [\n            " : ": ");
     for (size_t k = first; k <= last; k++) {
-        const char* name = shard_name(cx, k);
+        const char* name = shard_name(cx, cx->base, k);
         if (k > first) cn_buf_text(out, ",\n            ");
         if (name) cn_json_print_string(out, name, strlen(name));
         else out->failed = true;
@@ -183,7 +197,7 @@ static cornu_status print_group(sharder* cx, size_t i, size_t* next, cn_buf* out
     return cn_buf_check(out);
 }
 
-static cornu_status write_map(sharder* cx) {
+static cornu_status write_map(sharder* cx, cn_sink* sink) {
     cornu_status st = CORNU_OK;
     bool first = true;
     cn_buf text = {0};
@@ -200,7 +214,7 @@ static cornu_status write_map(sharder* cx) {
     }
     cn_buf_text(&text, first ? "}\n}" : "\n    }\n}");
     CN_STEP(cn_buf_check(&text));
-    CN_STEP(cn_sink_write(cx->job->sink, text.data, text.size));
+    CN_STEP(cn_sink_write(sink, text.data, text.size));
 done:
     cn_buf_deinit(&text);
     return st;
@@ -218,11 +232,20 @@ static bool is_ours(const char* base, const char* name) {
     return *name == '_' && strspn(name + 1, "0123456789") == 5 && strcmp(name + 6, ".weights.h5") == 0;
 }
 
+/* Whether the new set will have a shard of that name. */
+static bool is_new(sharder* cx, const char* name) {
+    for (size_t i = 0; i < cx->count; i++) {
+        const char* other = shard_name(cx, cx->plain, i);
+        if (!other || strcmp(other, name) == 0) return true;
+    }
+    return false;
+}
+
 static void add_stale(sharder* cx, const cn_json* value) {
     const char* name = cn_json_string(value, NULL);
     cn_buf* stale = &cx->job->stale;
 
-    if (!name || strchr(name, '/') || !is_ours(cx->plain, name)) return;
+    if (!name || strchr(name, '/') || !is_ours(cx->plain, name) || is_new(cx, name)) return;
     cn_buf_text(stale, cx->folder);
     cn_buf_add(stale, name, strlen(name) + 1);
 }
@@ -249,6 +272,62 @@ static void list_stale(sharder* cx) {
     cn_source_close(source);
 }
 
+/* ---- plain names for a set that has others ---- */
+
+static cornu_status write_first_map(sharder* cx) {
+    cornu_status st = CORNU_OK;
+    cn_sink* sink = NULL;
+
+    CN_STEP(cn_sink_open(cx->job->path, true, &sink));
+    CN_STEP(write_map(cx, sink));
+    CN_STEP(cn_sink_commit(sink));
+    cx->job->made.size = 0; /* the map names them: they stay */
+done:
+    cn_sink_close(sink);
+    return st;
+}
+
+/* A second name for a file, in place of what has that name. */
+static bool link_over(const char* from, const char* to) {
+    char* temporary = cn_temporary_beside(to);
+    bool done = temporary && link(from, temporary) == 0;
+
+    if (done && rename(temporary, to) != 0) {
+        (void)unlink(temporary);
+        done = false;
+    }
+    cn_free(temporary);
+    return done;
+}
+
+static bool sync_folder(const sharder* cx) {
+    int fd = open(*cx->folder ? cx->folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool done = fd >= 0 && cn_fs_sync_folder(fd) == 0;
+
+    if (fd >= 0) (void)close(fd);
+    return done;
+}
+
+/* Where the file system has no links, the set keeps the names that it has. */
+static cornu_status take_plain_names(sharder* cx) {
+    const char* other = cx->base;
+
+    for (size_t i = 0; i < cx->count; i++) {
+        const char* from = shard_path(cx, other, i);
+        const char* to = shard_path(cx, cx->plain, i);
+        if (!from || !to) return CN_NO_MEMORY(strlen(other));
+        if (!link_over(from, to)) return CORNU_OK;
+    }
+    if (!sync_folder(cx)) return CORNU_OK;
+    cx->base = cx->plain;
+    for (size_t i = 0; i < cx->count; i++) {
+        const char* path = shard_path(cx, other, i);
+        if (!path) return CN_NO_MEMORY(strlen(other));
+        cn_buf_add(&cx->job->stale, path, strlen(path) + 1);
+    }
+    return cn_buf_check(&cx->job->stale);
+}
+
 cornu_status cn_save_sharded(cn_document* doc, cn_save_job* job) {
     cornu_status st = CORNU_OK;
     sharder cx = {.doc = doc, .job = job, .limit = job->options.shard_bytes ? job->options.shard_bytes : DEFAULT_SHARD};
@@ -256,8 +335,12 @@ cornu_status cn_save_sharded(cn_document* doc, cn_save_job* job) {
     CN_STEP(plan(&cx));
     CN_STEP(pick_names(&cx));
     for (size_t i = 0; i < cx.count; i++) CN_STEP(write_shard(&cx, i));
-    CN_STEP(write_map(&cx));
     list_stale(&cx);
+    if (strcmp(cx.base, cx.plain) != 0) {
+        CN_STEP(write_first_map(&cx));
+        CN_STEP(take_plain_names(&cx));
+    }
+    CN_STEP(write_map(&cx, job->sink));
 done:
     cn_arena_deinit(&cx.arena);
     return st;

@@ -121,6 +121,31 @@ def predict_prints_classes_of_a_picture(place):
 
 
 @test
+def predict_on_the_host_plugin(place):
+    plugin = pathlib.Path(place.program).parent.parent / "libcornu_cuda_host.so"
+    if not plugin.exists():
+        raise Skip(f"there is no {plugin.name}")
+    env = {**os.environ, "CORNU_CUDA_LIBRARY": str(plugin)}
+    out = place.run("predict", DIGITS, "--input", PICTURE, "--device", "cuda", env=env)[0]
+    assert f"class {PICTURE.stem.split('_')[1]} " in out, out
+    assert place.run("predict", DIGITS, "--input", PICTURE, env=env)[0] == out, "auto does not take the device"
+    info = json.loads(place.run("info", DIGITS, "--json", env=env)[0])
+    assert info["device"] == "cuda:0 (host execution)" and info["backend"] == "cuda" and info["cuda_devices"] == 1
+    cases = [({}, "cuda:7", "this machine has 1 CUDA device"),
+             ({"CORNU_HOST_DEVICES": "0"}, "cuda", "no CUDA device in this machine"),
+             ({"CORNU_HOST_CAPABILITY": "75"}, "cuda", "compute capability 7.5; 8.0 or newer is needed"),
+             ({"CORNU_HOST_DRIVER": "11040"}, "cuda", "the NVIDIA driver is for CUDA 11.4, which is too old"),
+             ({"CORNU_CUDA_LIBRARY": "/nowhere/plug.so"}, "cuda", "/nowhere/plug.so"),
+             ({"CORNU_CUDA_LIBRARY": "libc.so.6"}, "cuda", "libc.so.6 is no plug-in of Cornu")]
+    for more, device, words in cases:
+        says(place.run("predict", DIGITS, "--input", PICTURE, "--device", device, env={**env, **more}, code=1)[1], words)
+    short = {**env, "CORNU_HOST_MEMORY": "10000"}
+    says(place.run("predict", DIGITS, "--input", PICTURE, "--device", "cuda", env=short, code=1)[1], "out of memory")
+    for more in ({"CORNU_HOST_DEVICES": "0"}, {"CORNU_HOST_CAPABILITY": "75"}):
+        assert f"class {PICTURE.stem.split('_')[1]} " in place.run("predict", DIGITS, "--input", PICTURE, env={**env, **more})[0]
+
+
+@test
 def predict_spellings_of_options(place):
     plain = place.values(place.line, place.ten)
     assert plain == place.values(place.line, place.ten, "--device=cpu", "--threads=1", "--precision=strict", "--seed", "7")

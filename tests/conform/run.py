@@ -31,7 +31,10 @@ def main():
         folder = os.path.join(options.build, "conform")
         found = [os.path.join(folder, f) for f in generate.PACKS]
         packs = [p for p in found if os.path.exists(p)] or packs
-    for device in options.device or ["cpu", "cpu-plain", "reference"]:  # cpu-plain: without passes
+    for device in options.device or ["cpu", "cpu-plain", "reference", "cuda"]:  # cpu-plain: without passes
+        if device == "cuda":
+            failed |= on_cuda(options, runner, packs, out)
+            continue
         more = ["--device", device, "--shard", options.shard, "--tolerance", options.tolerance]
         if options.only != "*":
             more += ["--only", options.only.strip("*")]
@@ -47,6 +50,44 @@ def main():
     if not options.small:
         damaged(options.build, runner, packs, out)
     return 1 if failed or out.finish() else 0
+
+
+def on_cuda(options, runner, packs, out):
+    """The CUDA backend on host execution: every case in three orders of threads and blocks, each input run three times (launched, captured,
+    replayed), with the same bits in all orders; and a changed weight is seen."""
+    plugin = os.path.join(options.build, "libcornu_cuda_host.so")
+    if not os.path.exists(plugin):
+        out.skip("conform.cuda", "there is no " + plugin)
+        return 0
+    command = [runner, *packs, "--device", "cuda", "--shard", options.shard, "--tolerance", options.tolerance]
+    if options.only != "*":
+        command += ["--only", options.only.strip("*")]
+    first, failed = {}, 0
+    for seed in range(3):
+        env = {**os.environ, "CORNU_CUDA_LIBRARY": os.path.abspath(plugin), "CN_HOST_SEED": str(seed)}
+        try:
+            done = subprocess.run([*command, "--repeat", "3", "--digest"], capture_output=True, text=True, errors="replace", timeout=1800, env=env)
+        except subprocess.TimeoutExpired:
+            out.fail(f"conform.cuda.order{seed}", "the runner did not end in 1800 s")
+            return 1
+        failed |= done.returncode
+        if done.returncode not in (0, 1):
+            out.fail(f"conform.cuda.order{seed}", f"the runner ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        digests = {}
+        for line in done.stdout.splitlines():
+            case, _, digest = line.rpartition(" #")
+            if line.startswith("PASS"):
+                digests[case.rpartition(" ")[0]] = digest
+            if seed == 0 or line.startswith("FAIL"):
+                print(case if line.startswith("PASS") else line)
+        first = first or digests
+        differ = [case for case in first if digests.get(case) != first[case]]
+        if differ:
+            out.fail(f"conform.cuda.order{seed}", f"{len(differ)} cases have other bits than in order 0, the first is {differ[0]}")
+        elif seed > 0:
+            out.ok(f"conform.cuda.order{seed}")
+    env = {**os.environ, "CORNU_CUDA_LIBRARY": os.path.abspath(plugin)}
+    return failed | subprocess.run([*command, "--perturb"], timeout=1800, env=env).returncode
 
 
 def damaged(build, runner, packs, out):

@@ -1,11 +1,12 @@
 /* Runs packed conformance cases through cornu.h and compares with what Keras computed.
  *
- *     conform_runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]
+ *     conform_runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb] [--repeat N] [--digest]
  *
  * One line a case: "PASS name error", "FAIL name: reason", "SKIP name: reason" where the library says that it cannot
  * run it.
  * --tolerance raises every case's tolerance to at least X, for devices that round more. --perturb changes one weight of
- * each model and wants the comparison to fail: it shows that the comparison sees. pack.py draws the format of a pack.
+ * each model and wants the comparison to fail: it shows that the comparison sees. --repeat runs every input N times, as a session that has
+ * captured its work replays it. --digest prints a hash of the results' bits. pack.py draws the format of a pack.
  * Exits with 1 if a line says FAIL, 2 for wrong usage or a damaged pack. */
 #include <inttypes.h>
 #include <math.h>
@@ -26,6 +27,8 @@ typedef struct options {
     long shards;
     double tolerance;
     int perturb;
+    int repeat; /* runs of each input, of which the last counts */
+    int digest; /* print one of each case's results */
 } options;
 
 typedef struct counts {
@@ -236,8 +239,23 @@ static int perturb(cornu_model* model) {
 
 typedef enum verdict { PASSED, FAILED, SKIPPED } verdict;
 
+/* What a case has come to. */
+typedef struct outcome {
+    double worst;
+    uint64_t digest; /* of the bits of all results */
+} outcome;
+
+/* FNV-1a. */
+static uint64_t digest_of(uint64_t digest, const cornu_tensor* t) {
+    const unsigned char* bytes = t->data;
+    const size_t size = (size_t)cornu_tensor_count(t) * cornu_dtype_size(t->dtype);
+
+    for (size_t i = 0; i < size; i++) digest = (digest ^ bytes[i]) * 0x100000001b3u;
+    return digest;
+}
+
 /* Always reads the case's runs to their end, so that the next case can be read. */
-static verdict run_all(cursor* c, cornu_session* session, double tolerance, double* worst, char reason[REASON]) {
+static verdict run_all(cursor* c, cornu_session* session, const options* o, double tolerance, outcome* out, char reason[REASON]) {
     cornu_tensor in[MAX_TENSORS];
     cornu_tensor wanted[MAX_TENSORS];
     verdict result = PASSED;
@@ -254,14 +272,17 @@ static verdict run_all(cursor* c, cornu_session* session, double tolerance, doub
             result = FAILED;
             continue;
         }
-        const cornu_status st = cornu_session_run(session, in, n_in, got, n_out);
+        cornu_status st = CORNU_OK;
+        const int repeat = cornu_session_state_count(session) > 0 ? 1 : o->repeat; /* a state changes what the next run gives */
+        for (int i = 0; i < repeat && st == CORNU_OK; i++) st = cornu_session_run(session, in, n_in, got, n_out);
         if (st != CORNU_OK) {
             snprintf(reason, REASON, "run %d: %s: %s", (int)r, cornu_status_name(st), cornu_last_error());
             result = st == CORNU_UNSUPPORTED ? SKIPPED : FAILED;
             continue;
         }
         const double error = compare_run(wanted, n_out, got, reason);
-        if (error > *worst) *worst = error;
+        if (error > out->worst) out->worst = error;
+        for (int i = 0; i < n_out; i++) out->digest = digest_of(out->digest, &got[i]);
         if (!(error <= tolerance)) {
             if (reason[0] == '\0')
                 snprintf(reason, REASON, "run %d: error %.3g, tolerance %.3g", (int)r, error, tolerance);
@@ -276,14 +297,15 @@ static int is_chosen(const options* o, const char* name, long number) {
     return (o->only == NULL || strstr(name, o->only) != NULL) && number % o->shards == o->shard;
 }
 
-static void report(const options* o, counts* n, verdict result, const char* name, double worst, const char* reason) {
+static void report(const options* o, counts* n, verdict result, const char* name, const outcome* out, const char* reason) {
     if (o->perturb) {
         if (result == SKIPPED) return;
         n->pass++;
         n->seen += result == FAILED;
         return;
     }
-    if (result == PASSED) printf("PASS conform.%s.%s %.2g\n", o->device, name, worst);
+    if (result == PASSED && o->digest) printf("PASS conform.%s.%s %.2g #%016" PRIx64 "\n", o->device, name, out->worst, out->digest);
+    if (result == PASSED && !o->digest) printf("PASS conform.%s.%s %.2g\n", o->device, name, out->worst);
     if (result == FAILED) printf("FAIL conform.%s.%s: %s\n", o->device, name, reason);
     if (result == SKIPPED) printf("SKIP conform.%s.%s: %s\n", o->device, name, reason);
     n->pass += result == PASSED;
@@ -298,7 +320,7 @@ static void run_case(cursor* c, const options* o, long number, counts* n) {
     cornu_session* session = NULL;
     cornu_session_options how = CORNU_SESSION_OPTIONS_INIT;
     verdict result = PASSED;
-    double worst = 0;
+    outcome out = {0, 0xcbf29ce484222325u};
     cornu_status st = CORNU_OK;
     const blob text = take_blob(c);
     const double tolerance = fmax(take_f64(c), o->tolerance);
@@ -317,9 +339,9 @@ static void run_case(cursor* c, const options* o, long number, counts* n) {
         snprintf(reason, sizeof reason, "%s: %s", cornu_status_name(st), cornu_last_error());
         result = st == CORNU_UNSUPPORTED ? SKIPPED : FAILED;
     }
-    const verdict ran = run_all(c, session, tolerance, &worst, reason);
+    const verdict ran = run_all(c, session, o, tolerance, &out, reason);
     if (result == PASSED) result = ran;
-    if (chosen) report(o, n, result, name, worst, reason);
+    if (chosen) report(o, n, result, name, &out, reason);
     cornu_session_destroy(session);
     cornu_model_destroy(model);
 }
@@ -347,11 +369,15 @@ static int read_pack(const char* path, cursor* c) {
 }
 
 static int parse(int argc, char** argv, options* o) {
-    *o = (options){.device = "cpu", .shards = 1};
+    *o = (options){.device = "cpu", .shards = 1, .repeat = 1};
     for (int i = 1; i < argc; i++) {
         const int more = i + 1 < argc;
         if (strcmp(argv[i], "--perturb") == 0) {
             o->perturb = 1;
+        } else if (strcmp(argv[i], "--repeat") == 0 && more) {
+            o->repeat = atoi(argv[++i]);
+        } else if (strcmp(argv[i], "--digest") == 0) {
+            o->digest = 1;
         } else if (strcmp(argv[i], "--device") == 0 && more) {
             o->device = argv[++i];
         } else if (strcmp(argv[i], "--only") == 0 && more) {
@@ -378,7 +404,7 @@ int main(int argc, char** argv) {
     if (!parse(argc, argv, &o)) {
         fprintf(
             stderr,
-            "usage: conform_runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb]\n");
+            "usage: conform_runner PACK... [--device NAME] [--only TEXT] [--shard I/N] [--tolerance X] [--perturb] [--repeat N] [--digest]\n");
         return 2;
     }
     for (int p = 0; p < o.n_packs; p++) {

@@ -64,7 +64,7 @@ def check_upgrade(cornu, folder, path, more, inputs, expected, title, out):
     import keras
 
     target = os.path.join(folder, "upgraded.keras")
-    code, _, error = report.run(cornu, "convert", path, target, "--overwrite", *more)
+    code, _, error = report.run(cornu, "convert", path, target, "--overwrite", "--dialect", "keras", *more)
     if code:
         out.fail(title + ".upgraded", f"cornu convert ended with {code}: {error}")
         return

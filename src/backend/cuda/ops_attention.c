@@ -1,8 +1,41 @@
 /* Attention. */
 #include "backend/cuda/cuda.h"
+#include "kernels/attention.h"
+
+static cornu_status launch_attention(const cn_cuda_step* step, const cn_cuda_frame* frame) {
+    cn_attention_args a = *(const cn_attention_args*)step->data;
+
+    a.q = cn_cuda_in(step, frame, 0);
+    a.k = cn_cuda_in(step, frame, 1);
+    a.v = cn_cuda_in(step, frame, 2);
+    a.mask = cn_cuda_in(step, frame, 3);
+    a.y = cn_cuda_out(step, frame);
+    return CN_CUDA_OK(cn_k_attention(&frame->queue, &a));
+}
 
 cornu_status cn_cuda_prepare_attention(cn_cuda_executable* e, cn_cuda_step* step) {
-    (void)e;
-    (void)step;
+    const cn_attention_attr* attr = &step->node->attr.attention;
+    const cn_type *q = cn_cuda_input_type(e, step->node, 0), *v = cn_cuda_input_type(e, step->node, 2);
+    const cn_type* mask = cn_cuda_input_type(e, step->node, 3);
+    cn_attention_args* a = cn_cuda_data(e, step, sizeof *a);
+    int64_t stride = 1;
+
+    if (!a) return CN_NO_MEMORY(sizeof *a);
+    a->dtype = (int)q->dtype;
+    a->causal = attr->causal;
+    a->zero_rows = attr->zero_rows;
+    a->scale = attr->scale;
+    a->batch = q->dims[0];
+    a->heads = q->dims[1];
+    a->queries = q->dims[2];
+    a->depth = q->dims[3];
+    a->kv_heads = v->dims[1];
+    a->keys = v->dims[2];
+    a->width = v->dims[3];
+    for (int i = 3; mask && i >= 0; i--) {
+        a->mask_strides[i] = mask->dims[i] == 1 ? 0 : stride;
+        stride *= mask->dims[i];
+    }
+    step->launch = launch_attention;
     return CORNU_OK;
 }

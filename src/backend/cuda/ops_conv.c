@@ -1,11 +1,7 @@
 /* Convolutions and their transposes. One whose kernel is a single cell that moves over every cell is a product of matrices. */
 #include "backend/cuda/product.h"
+#include "backend/cuda/space.h"
 #include "kernels/conv.h"
-
-/* Three axes from `spatial`, the missing ones in front. */
-static void fill(int64_t out[3], const int64_t* dims, int spatial, int64_t missing) {
-    for (int i = 0; i < 3; i++) out[i] = i < 3 - spatial ? missing : dims[i - (3 - spatial)];
-}
 
 static cn_conv_args args_of(const cn_cuda_executable* e, const cn_node* node) {
     const cn_conv_attr* a = &node->attr.conv;
@@ -13,12 +9,12 @@ static cn_conv_args args_of(const cn_cuda_executable* e, const cn_node* node) {
     cn_conv_args out = {.dtype = (int)y->dtype, .batch = y->dims[0], .channels = x->dims[a->spatial + 1], .filters = y->dims[a->spatial + 1], .groups = a->groups,
                         .act = cn_cuda_epilogue(&a->act)};
 
-    fill(out.x_dims, x->dims + 1, a->spatial, 1);
-    fill(out.k_dims, kernel->dims, a->spatial, 1);
-    fill(out.y_dims, y->dims + 1, a->spatial, 1);
-    fill(out.strides, a->strides, a->spatial, 1);
-    fill(out.dilation, a->dilation, a->spatial, 1);
-    fill(out.pad, a->pad_lo, a->spatial, 0);
+    cn_cuda_space(out.x_dims, x->dims + 1, a->spatial, 1);
+    cn_cuda_space(out.k_dims, kernel->dims, a->spatial, 1);
+    cn_cuda_space(out.y_dims, y->dims + 1, a->spatial, 1);
+    cn_cuda_space(out.strides, a->strides, a->spatial, 1);
+    cn_cuda_space(out.dilation, a->dilation, a->spatial, 1);
+    cn_cuda_space(out.pad, a->pad_lo, a->spatial, 0);
     return out;
 }
 

@@ -1,11 +1,7 @@
 /* Pools. */
 #include "backend/cuda/cuda.h"
+#include "backend/cuda/space.h"
 #include "kernels/pool.h"
-
-/* Three axes from `spatial`, the missing ones in front. */
-static void fill(int64_t out[3], const int64_t* dims, int spatial, int64_t missing) {
-    for (int i = 0; i < 3; i++) out[i] = i < 3 - spatial ? missing : dims[i - (3 - spatial)];
-}
 
 static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame) {
     cn_pool_args args = *(const cn_pool_args*)step->data;
@@ -23,11 +19,11 @@ cornu_status cn_cuda_prepare_pool(cn_cuda_executable* e, cn_cuda_step* step) {
     if (!args) return CN_NO_MEMORY(sizeof *args);
     *args = (cn_pool_args){.dtype = (int)y->dtype, .mean = a->kind == CN_POOL_AVG, .adaptive = step->node->op == CN_OP_adaptive_pool, .batch = y->dims[0],
                            .channels = y->dims[a->spatial + 1]};
-    fill(args->x_dims, x->dims + 1, a->spatial, 1);
-    fill(args->y_dims, y->dims + 1, a->spatial, 1);
-    fill(args->window, a->window, a->spatial, 1);
-    fill(args->strides, a->strides, a->spatial, 1);
-    fill(args->pad, a->pad_lo, a->spatial, 0);
+    cn_cuda_space(args->x_dims, x->dims + 1, a->spatial, 1);
+    cn_cuda_space(args->y_dims, y->dims + 1, a->spatial, 1);
+    cn_cuda_space(args->window, a->window, a->spatial, 1);
+    cn_cuda_space(args->strides, a->strides, a->spatial, 1);
+    cn_cuda_space(args->pad, a->pad_lo, a->spatial, 0);
     step->launch = launch;
     return CORNU_OK;
 }

@@ -1,0 +1,28 @@
+/* Scaled dot product attention: see cn_attention_attr in graph/op.h. */
+#ifndef CN_KERNELS_ATTENTION_H
+#define CN_KERNELS_ATTENTION_H
+
+#include "kernels/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cn_attention_args {
+    const void *q, *k, *v;     /* [batch, heads, queries, depth], [batch, kv_heads, keys, depth], [batch, kv_heads, keys, width], of dtype */
+    const unsigned char* mask; /* 0: the key is not seen; or NULL */
+    void* y;                   /* [batch, heads, queries, width] */
+    int dtype;                 /* a float */
+    bool causal, zero_rows;
+    double scale;
+    int64_t batch, heads, kv_heads, queries, keys, depth, width;
+    int64_t mask_strides[4]; /* over batch, heads, queries and keys; 0 where the mask is broadcast */
+} cn_attention_args;
+
+cudaError_t cn_k_attention(const cn_queue* q, const cn_attention_args* a);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

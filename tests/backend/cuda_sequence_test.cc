@@ -1,0 +1,156 @@
+// Recurrent layers and attention: every kind, masks, first states, sizes on both sides of the tiles, every dtype.
+#include "tests/backend/cuda_cases.h"
+
+using namespace cuda_test;
+
+namespace {
+
+// The latest input times `factor`.
+void scale_input(Case* c, int64_t count, double factor) {
+    for (int64_t i = 0; i < count; i++) cn_ref_store(c->dtype, c->data.back().data(), i, factor * cn_ref_load(c->dtype, c->data.back().data(), i));
+}
+
+cn_id mask_of(Case* c, const Dims& dims) {
+    const cornu_dtype dtype = c->dtype;
+    c->dtype = CORNU_BOOL;
+    cn_id id = c->input_of(dims);
+    c->dtype = dtype;
+    return id;
+}
+
+struct Layer {
+    cn_rnn_kind kind;
+    int64_t batch, steps, units;
+    bool backwards, reset_after, zero_masked, sequences, states, bias, mask;
+    cn_ew act, gate;
+};
+
+std::string text_of(const Layer& l) {
+    char text[200];
+    snprintf(text, sizeof text, "rnn kind %d [%d, %d, %d]%s%s%s%s%s%s%s", (int)l.kind, (int)l.batch, (int)l.steps, (int)l.units, l.backwards ? " backwards" : "",
+             l.reset_after ? " reset_after" : "", l.zero_masked ? " zero_masked" : "", l.sequences ? " sequences" : "", l.states ? " states" : "", l.bias ? " bias" : "",
+             l.mask ? " mask" : "");
+    return text;
+}
+
+void expect_rnn(cornu_dtype dtype, const Layer& l) {
+    Case c(dtype);
+    cn_attr a = run_graph::no_attr();
+    const int64_t width = cn_rnn_gates(l.kind) * l.units;
+    std::vector<cn_id> in = {c.input_of({l.batch, l.steps, width}), c.input_of({l.units, width})};
+    scale_input(&c, l.units * width, 1 / std::sqrt((double)l.units)); // else errors grow from step to step
+    in.push_back(l.states ? c.input_of({l.batch, l.units}) : CN_NONE);
+    in.push_back(l.states && l.kind == CN_RNN_LSTM ? c.input_of({l.batch, l.units}) : CN_NONE);
+    in.push_back(l.bias ? c.input_of({width}) : CN_NONE);
+    in.push_back(l.mask ? mask_of(&c, {l.batch, l.steps}) : CN_NONE);
+    a.rnn.kind = l.kind;
+    a.rnn.act = act_of(l.act, 0.3);
+    a.rnn.gate = act_of(l.gate);
+    a.rnn.backwards = l.backwards;
+    a.rnn.reset_after = l.reset_after;
+    a.rnn.zero_masked = l.zero_masked;
+    a.rnn.sequences = l.sequences;
+    c.expect(c.node(CN_OP_rnn, in, a), text_of(l), 4 * tolerance_of(dtype));
+}
+
+const cn_rnn_kind kKinds[] = {CN_RNN_SIMPLE, CN_RNN_LSTM, CN_RNN_GRU};
+
+TEST(CudaRnn, Flags) {
+    for (int kind = 0; kind < 4; kind++) {
+        for (unsigned flags = 0; flags < 64; flags++) {
+            Layer l = {kKinds[kind % 3], 3, 4, 5, (flags & 1) != 0, kind == 3, (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0, (flags & 16) != 0, (flags & 32) != 0,
+                       CN_EW_tanh, CN_EW_sigmoid};
+            if (kind == 3) l.kind = CN_RNN_GRU;
+            expect_rnn(kFloats[flags % 4], l);
+            expect_rnn(CORNU_FLOAT32, l);
+        }
+    }
+}
+
+// Units on both sides of a warp and of what the cache keeps, where a launch does one step.
+TEST(CudaRnn, Sizes) {
+    for (int kind = 0; kind < 4; kind++) {
+        for (int64_t units : {1, 31, 32, 33, 131, 149, 263}) {
+            for (int64_t batch : {1, 5}) {
+                Layer l = {kind == 3 ? CN_RNN_GRU : kKinds[kind], batch, 3, units, batch == 5, kind == 3, false, batch == 1, true, true, batch == 5, CN_EW_tanh, CN_EW_sigmoid};
+                expect_rnn(CORNU_FLOAT32, l);
+            }
+        }
+        for (cornu_dtype dtype : kFloats) {
+            for (int64_t steps : {1, 2}) {
+                for (bool sequences : {false, true}) {
+                    Layer l = {kind == 3 ? CN_RNN_GRU : kKinds[kind], 5, steps, 367, true, kind == 3, sequences, sequences, sequences, true, true, CN_EW_tanh, CN_EW_sigmoid};
+                    expect_rnn(dtype, l);
+                }
+            }
+        }
+    }
+}
+
+TEST(CudaRnn, LargeBatch) {
+    for (int kind = 0; kind < 4; kind++) {
+        Layer l = {kind == 3 ? CN_RNN_GRU : kKinds[kind], 259, 3, 7, false, kind == 3, false, true, true, true, true, CN_EW_tanh, CN_EW_sigmoid};
+        expect_rnn(CORNU_FLOAT32, l);
+        expect_rnn(CORNU_FLOAT64, l);
+    }
+}
+
+TEST(CudaRnn, Activations) {
+    for (cn_ew act : {CN_EW_copy, CN_EW_relu, CN_EW_elu, CN_EW_softsign, CN_EW_silu, CN_EW_hard_sigmoid}) {
+        for (int kind = 0; kind < 4; kind++) {
+            Layer l = {kind == 3 ? CN_RNN_GRU : kKinds[kind], 2, 3, 6, false, kind == 3, false, true, false, true, false, act, CN_EW_hard_sigmoid};
+            expect_rnn(CORNU_FLOAT32, l);
+        }
+    }
+}
+
+struct Heads {
+    int64_t batch, heads, kv_heads, queries, keys, depth, width;
+    int mask; // 0: none; else bits: which of batch, heads, queries, keys it has
+    bool causal, zero_rows;
+};
+
+void expect_attention(cornu_dtype dtype, const Heads& s, bool special = false) {
+    Case c(dtype);
+    cn_attr a = run_graph::no_attr();
+    char text[200];
+    c.special = special;
+    std::vector<cn_id> in = {c.input_of({s.batch, s.heads, s.queries, s.depth}), c.input_of({s.batch, s.kv_heads, s.keys, s.depth}), c.input_of({s.batch, s.kv_heads, s.keys, s.width})};
+    if (s.mask) in.push_back(mask_of(&c, {s.mask & 1 ? s.batch : 1, s.mask & 2 ? s.heads : 1, s.mask & 4 ? s.queries : 1, s.mask & 8 ? s.keys : 1}));
+    a.attention.scale = 0.7;
+    a.attention.causal = s.causal;
+    a.attention.zero_rows = s.zero_rows;
+    snprintf(text, sizeof text, "attention heads %d/%d, %d queries, %d keys, depth %d, mask %d%s%s", (int)s.heads, (int)s.kv_heads, (int)s.queries, (int)s.keys, (int)s.depth, s.mask,
+             s.causal ? " causal" : "", s.zero_rows ? " zero_rows" : "");
+    c.expect(c.node(CN_OP_attention, in, a), text);
+}
+
+TEST(CudaAttention, Masks) {
+    for (int mask = 0; mask < 16; mask++) {
+        for (int flags = 0; flags < 4; flags++) {
+            Heads s = {2, 2, 1, 5, 6, 3, 4, mask, (flags & 1) != 0, (flags & 2) != 0};
+            expect_attention(CORNU_FLOAT32, s);
+            expect_attention(kFloats[mask % 4], s);
+        }
+    }
+}
+
+TEST(CudaAttention, Sizes) {
+    for (cornu_dtype dtype : kFloats) {
+        const Heads shapes[] = {
+            {1, 1, 1, 1, 1, 1, 1, 0, false, false}, {1, 4, 4, 15, 31, 31, 127, 0, true, false},  {1, 4, 2, 16, 32, 32, 128, 8, false, true}, {2, 6, 3, 17, 33, 33, 129, 15, false, false},
+            {1, 2, 1, 35, 70, 65, 40, 12, true, false}, {1, 1, 1, 3, 100, 128, 260, 8, false, false}, {1, 2, 2, 20, 5, 4, 65, 4, true, true},
+        };
+        for (const Heads& s : shapes) expect_attention(dtype, s);
+    }
+}
+
+TEST(CudaAttention, NotFinite) {
+    for (cornu_dtype dtype : kFloats) {
+        for (int mask : {0, 8, 15}) {
+            for (int64_t keys : {1, 3, 40}) expect_attention(dtype, {2, 2, 2, 6, keys, 1, 3, mask, false, false}, true);
+        }
+    }
+}
+
+} // namespace
