@@ -2,7 +2,7 @@
 
 set(CORNU_CUDA_INCLUDE "" CACHE PATH "Folder of the CUDA headers, where there is no toolkit")
 option(CORNU_CUDA_HOST "Build libcornu_cuda_host.so where the CUDA headers are found" ON)
-set(CORNU_WITH_CUDA OFF CACHE STRING "Build libcornu_cuda.so by nvcc: AUTO (where there is one), ON or OFF")
+set(CORNU_WITH_CUDA AUTO CACHE STRING "Build libcornu_cuda.so by nvcc: AUTO (where there is one), ON or OFF")
 set_property(CACHE CORNU_WITH_CUDA PROPERTY STRINGS AUTO ON OFF)
 
 function(cornu_find_cuda_headers)

@@ -10,6 +10,7 @@ cornu_status cornu_cuda_get_info(cornu_cuda_info* out) {
     const cn_plugin* plugin;
     cornu_cuda_info info;
     cornu_status st;
+    int first;
 
     if (!out || out->size < sizeof(size_t)) return CN_FAIL(BAD_ARGUMENT, "cornu_cuda_get_info: the struct's size is not set");
     memset(&info, 0, sizeof info);
@@ -18,7 +19,7 @@ cornu_status cornu_cuda_get_info(cornu_cuda_info* out) {
     if (st == CORNU_OK) {
         copy(info.plugin, sizeof info.plugin, cn_plugin_path());
         copy(info.kind, sizeof info.kind, plugin->kind);
-        st = plugin->count(&info.devices);
+        st = plugin->find(&info.devices, &first);
         if (st != CORNU_OK) copy(info.reason, sizeof info.reason, plugin->last_error());
     } else {
         copy(info.reason, sizeof info.reason, cornu_last_error());

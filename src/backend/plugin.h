@@ -25,8 +25,8 @@ typedef struct cn_plugin {
     const cn_backend* backend;
     /* Sentence of this thread's last failure inside the plug-in. */
     const char* (*last_error)(void);
-    /* Devices that can be used. CORNU_NO_DEVICE says why there is none. */
-    cornu_status (*count)(int* devices);
+    /* How many devices there are, and the first that can be used. CORNU_NO_DEVICE says why there is none. */
+    cornu_status (*find)(int* devices, int* first);
     /* For tests; see backend/cuda/calls.h. */
     long (*inject)(const char* call, long n, int error, bool sticky);
 } cn_plugin;

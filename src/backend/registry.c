@@ -24,17 +24,21 @@ static bool names(const char* text, const char* name, int* index) {
     return *end == '\0';
 }
 
-/* Whether there is a device that the CUDA backend can use. */
-static bool cuda_works(void) {
+/* Whether there is a device that the CUDA backend can use; the first of them. */
+static bool cuda_works(int* first) {
     const cn_plugin* plugin;
     int devices = 0;
-    return cn_plugin_open(&plugin) == CORNU_OK && plugin->count(&devices) == CORNU_OK && devices > 0;
+    return cn_plugin_open(&plugin) == CORNU_OK && plugin->find(&devices, first) == CORNU_OK && devices > 0;
 }
 
 cornu_status cn_backend_find(const char* device, const cn_backend** out, int* index) {
     *out = NULL;
     *index = 0;
-    if (!device || strcmp(device, "auto") == 0) return *out = cuda_works() ? &cn_backend_cuda : &cn_backend_cpu, CORNU_OK;
+    if (!device || strcmp(device, "auto") == 0) {
+        *out = cuda_works(index) ? &cn_backend_cuda : &cn_backend_cpu;
+        if (*out == &cn_backend_cpu) *index = 0;
+        return CORNU_OK;
+    }
     for (int i = 0; i < BACKEND_COUNT; i++) {
         if (names(device, backends[i]->name, index)) return *out = backends[i], CORNU_OK;
     }

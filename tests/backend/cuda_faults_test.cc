@@ -89,10 +89,11 @@ struct OnDevice {
     void *x = nullptr, *y = nullptr;
     cudaStream_t stream = nullptr;
     OnDevice() {
+        const std::vector<float> image = pictures(1); // until the stream has come to its end
         EXPECT_EQ(cuda->Malloc(&x, 64 * sizeof(float)), cudaSuccess);
         EXPECT_EQ(cuda->Malloc(&y, 10 * sizeof(float)), cudaSuccess);
         EXPECT_EQ(cuda->StreamCreateWithFlags(&stream, cudaStreamNonBlocking), cudaSuccess);
-        EXPECT_EQ(cuda->MemcpyAsync(x, pictures(1).data(), 64 * sizeof(float), cudaMemcpyHostToDevice, stream), cudaSuccess);
+        EXPECT_EQ(cuda->MemcpyAsync(x, image.data(), 64 * sizeof(float), cudaMemcpyHostToDevice, stream), cudaSuccess);
         EXPECT_EQ(cuda->StreamSynchronize(stream), cudaSuccess);
     }
     ~OnDevice() {

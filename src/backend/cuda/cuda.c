@@ -41,6 +41,25 @@ static cornu_status count_devices(int* devices) {
     return cn_cuda_check(error, "cudaGetDeviceCount", __FILE__, __LINE__);
 }
 
+/* Whether the kernels run on a device. */
+static cornu_status check_capability(int index, struct cudaDeviceProp* properties) {
+    CN_CUDA(cn_calls()->GetDeviceProperties(properties, index));
+    if (properties->major * 10 + properties->minor >= CN_CUDA_OLDEST_CAPABILITY) return CORNU_OK;
+    return CN_FAIL(NO_DEVICE, "device cuda:%d (%s) has compute capability %d.%d; %d.%d or newer is needed", index, properties->name, properties->major,
+                   properties->minor, CN_CUDA_OLDEST_CAPABILITY / 10, CN_CUDA_OLDEST_CAPABILITY % 10);
+}
+
+static cornu_status find_device(int* devices, int* first) {
+    struct cudaDeviceProp properties;
+    cornu_status st;
+
+    *first = 0;
+    CN_TRY(count_devices(devices));
+    do st = check_capability(*first, &properties);
+    while (st != CORNU_OK && ++*first < *devices);
+    return st;
+}
+
 static void close_device(cn_device* device) {
     if (!device) return;
     (void)cn_calls()->SetDevice(device->index);
@@ -60,11 +79,7 @@ static cornu_status open_device(const cn_device_options* options, cn_device** ou
     if (options->index >= devices) {
         return CN_FAIL(NO_DEVICE, "device cuda:%d is asked for, but this machine has %d CUDA device%s", options->index, devices, devices == 1 ? "" : "s");
     }
-    CN_CUDA(cn_calls()->GetDeviceProperties(&properties, options->index));
-    if (properties.major * 10 + properties.minor < CN_CUDA_OLDEST_CAPABILITY) {
-        return CN_FAIL(NO_DEVICE, "device cuda:%d (%s) has compute capability %d.%d; %d.%d or newer is needed", options->index, properties.name,
-                       properties.major, properties.minor, CN_CUDA_OLDEST_CAPABILITY / 10, CN_CUDA_OLDEST_CAPABILITY % 10);
-    }
+    CN_TRY(check_capability(options->index, &properties));
     device = cn_alloc_zero(1, sizeof *device);
     if (!device) return CN_NO_MEMORY(sizeof *device);
     device->options = *options;
@@ -320,7 +335,7 @@ static cn_plugin table;
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
 static void fill_table(void) {
-    table = (cn_plugin){CN_PLUGIN_MAGIC, CN_PLUGIN_ABI, CN_PLUGIN_VERSION, cn_plugin_layout(), cn_calls_kind(), &backend, cornu_last_error, count_devices, cn_calls_inject};
+    table = (cn_plugin){CN_PLUGIN_MAGIC, CN_PLUGIN_ABI, CN_PLUGIN_VERSION, cn_plugin_layout(), cn_calls_kind(), &backend, cornu_last_error, find_device, cn_calls_inject};
 }
 
 __attribute__((visibility("default"))) const cn_plugin* cornu_plugin_table(void);
