@@ -120,7 +120,7 @@ CN_DEVICE bool load_values(const cn_attention_args& a, const place<E>& p, int64_
 }
 
 template <typename E>
-CN_KERNEL(WARPS * 32) attend(cn_attention_args a) {
+CN_KERNEL_BLOCKS(WARPS * 32, 1) attend(cn_attention_args a) {
     typedef typename kind_of<E>::type T;
     enum { C = kind_of<E>::columns };
     CN_SHARED(T, queries, [QUERIES][DEPTH]);

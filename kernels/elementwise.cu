@@ -15,10 +15,7 @@
 #ifdef CN_HOST_EXECUTION
 #define UNROLL
 #define NO_UNROLL
-#define PROGRAM_KERNEL CN_KERNEL(256)
 #else
-/* Two blocks a multiprocessor at the least: left alone, the compiler spills to have room for four. */
-#define PROGRAM_KERNEL static __global__ void __launch_bounds__(256, 2)
 #define UNROLL _Pragma("unroll")
 #define NO_UNROLL _Pragma("unroll 1")
 #endif
@@ -273,7 +270,7 @@ CN_DEVICE void step(const cn_ew_args& a, const cn_ew_code& c, const T* slots, in
 }
 
 template <typename T>
-PROGRAM_KERNEL elementwise_program(const cn_ew_args a) {
+CN_KERNEL_BLOCKS(256, 2) elementwise_program(const cn_ew_args a) {
     CN_DYN_SHARED(T, slots);
 
     for (CN_ITEMS(group, (a.count + WIDTH - 1) / WIDTH)) {

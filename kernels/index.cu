@@ -142,15 +142,8 @@ CN_DEVICE int64_t merged(cn_merge merge, int64_t y, int64_t x) {
     }
 }
 
-#ifdef CN_HOST_EXECUTION
-#define CHAIN_KERNEL CN_KERNEL(128)
-#else
-/* Left alone, the compiler spills to have room for more blocks. */
-#define CHAIN_KERNEL static __global__ void __launch_bounds__(128, 8)
-#endif
-
 template <typename T>
-CHAIN_KERNEL merge_chains(const cn_scatter_args a, const int64_t* place, const int64_t* next) {
+CN_KERNEL_BLOCKS(128, 8) merge_chains(const cn_scatter_args a, const int64_t* place, const int64_t* next) {
     for (CN_ITEMS(i, a.rows * a.part)) {
         int64_t element, r = cn_divide(i, a.part, &element), at = place[r], follower = next[r];
         if (at < 0 || follower < 0) continue;

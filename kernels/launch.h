@@ -1,7 +1,8 @@
 /* How kernels are written: CUDA C++ with these macros in place of what only nvcc understands, so that the same files are compiled by nvcc for
  * a device and by the host's compiler for host execution (kernels/host, -DCN_HOST_EXECUTION).
  *
- *     CN_KERNEL(256) my_kernel(cn_my_args a) {                        256: the largest block, for the register allocator
+ *     CN_KERNEL(256) my_kernel(cn_my_args a) {                        256: the largest block, for the register allocator; it may spill to have
+ *                                                                     room for more blocks: CN_KERNEL_BLOCKS(256, 2) says how many are enough
  *         CN_SHARED(float, tile, [32][33]);                           static shared memory
  *         CN_DYN_SHARED(float, row);                                  the bytes given at launch, aligned to 16
  *         ... threadIdx, __syncthreads(), __shfl_xor_sync(), atomicAdd(), float4, __half ...
@@ -26,6 +27,7 @@
 #define CN_DEVICE __device__ __forceinline__
 #define CN_DEVICE_NOINLINE __device__ __noinline__
 #define CN_KERNEL(threads) static __global__ void __launch_bounds__(threads)
+#define CN_KERNEL_BLOCKS(threads, blocks) static __global__ void __launch_bounds__(threads, blocks)
 #define CN_SHARED(type, name, dims) __shared__ type name dims
 #define CN_DYN_SHARED(type, name)                                      \
     extern __shared__ __align__(16) unsigned char cn_dynamic_shared[]; \

@@ -21,10 +21,7 @@
 
 #ifdef CN_HOST_EXECUTION
 #define UNROLL
-#define ROWS_KERNEL CN_KERNEL(ROWS_THREADS)
 #else
-/* One block a multiprocessor is enough: left alone, the compiler spills to have room for two. */
-#define ROWS_KERNEL static __global__ void __launch_bounds__(ROWS_THREADS, 1)
 #define UNROLL _Pragma("unroll")
 #endif
 
@@ -136,7 +133,7 @@ CN_DEVICE void end_unit(const layout<E>& l, int64_t b, int64_t step, int64_t j, 
 }
 
 template <typename E, int R>
-ROWS_KERNEL rnn_rows(cn_rnn_args a) {
+CN_KERNEL_BLOCKS(ROWS_THREADS, 1) rnn_rows(cn_rnn_args a) {
     typedef typename sum_of<E>::type T;
     CN_DYN_SHARED(T, h);
     const layout<E> l(a);

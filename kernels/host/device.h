@@ -20,6 +20,7 @@
 #define CN_DEVICE inline
 #define CN_DEVICE_NOINLINE inline __attribute__((noinline))
 #define CN_KERNEL(threads) static void
+#define CN_KERNEL_BLOCKS(threads, blocks) static void
 #define CN_SHARED(type, name, dims)                                        \
     static const cn_host_site name##_site = {__FILE__, __LINE__};          \
     typedef type name##_type dims;                                         \
