@@ -199,6 +199,25 @@ def check_text():
                 yield f"{name}:{number}: TODO without the number of an issue: TODO(#12)"
 
 
+# ---- Tables --------------------------------------------------------------------------------------------------------
+
+
+def check_kernels():
+    """Every op that may run on a device has a family of kernels, and the family's function is there."""
+    rows = re.findall(r"^CN_OP\((\w+),[^)]*?(\w+)\)", read("src/graph/op.def"), re.M)
+    steps = dict(re.findall(r"\[CN_OP_(\w+)\] = (\w+)", read("src/backend/cuda/steps.c")))
+    made = "".join(read(name) for name in files("src/backend/cuda/ops_*.c"))
+    for op, placement in rows:
+        if op in ("input", "constant", "variable") or placement == "HOST":  # not run, or not on a device
+            continue
+        if op not in steps:
+            yield f"src/backend/cuda/steps.c: op {op} has no kernels"
+        elif f"cornu_status {steps[op]}(" not in made:
+            yield f"src/backend/cuda/steps.c: {steps[op]} is not there"
+    if len(rows) < 30:
+        yield f"src/graph/op.def: only {len(rows)} rows could be read"
+
+
 # ---- Report --------------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +249,7 @@ def main():
     else:
         print(f"SKIP no function above {FUNCTION_LINES} lines: universal-ctags is not installed")
     report("functions that own have one way out", check_one_way_out())
+    report("every op has CUDA kernels", check_kernels())
     report("no machine paths, no open ends", check_text())
     return 0
 
