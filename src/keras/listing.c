@@ -1,11 +1,10 @@
-/* Which variables Keras's classes have, and in which order they make their sub-layers. A row that is wrong would put weights into wrong places,
- * so whatever does not fit its row is refused. */
+/* Which variables Keras's classes have. A row that is wrong would put weights into wrong places, so whatever does not fit its row is refused. */
 #include "keras/listing.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "keras/naming.h"
+#include "keras/composite.h"
 #include "keras/parts.h"
 
 /* Own variables in the order of "<path>/vars". '?' and a key of the config: only when it is true (null and absent count as the class's
@@ -41,40 +40,6 @@ static const struct {
     {"PReLU", "alpha"},
     {"Attention", "scale?-use_scale concat_score_weight?-score_mode"},
     {"AdditiveAttention", "scale?use_scale"},
-};
-
-/* Sub-layers in the order in which a class makes them: attribute as cn_layer_sub takes it; key of the config with the object, NULL where there is
- * none, and then class and name. Rows of a class lie together. */
-typedef struct sub_row {
-    const char* class_name;
-    const char* attributes;
-    const char* key;
-    const char* sub_class;
-    const char* sub_name;
-} sub_row;
-
-static const sub_row subs[] = {
-    {"MultiHeadAttention", "query_dense|_query_dense", NULL, "EinsumDense", "query"},
-    {"MultiHeadAttention", "key_dense|_key_dense", NULL, "EinsumDense", "key"},
-    {"MultiHeadAttention", "gate_dense|_gate_dense", NULL, "EinsumDense", "gate"},
-    {"MultiHeadAttention", "value_dense|_value_dense", NULL, "EinsumDense", "value"},
-    {"MultiHeadAttention", "output_dense|_output_dense", NULL, "EinsumDense", "attention_output"},
-    {"GroupQueryAttention", "_query_dense", NULL, "EinsumDense", "query"},
-    {"GroupQueryAttention", "_key_dense", NULL, "EinsumDense", "key"},
-    {"GroupQueryAttention", "_value_dense", NULL, "EinsumDense", "value"},
-    {"GroupQueryAttention", "_gate_dense", NULL, "EinsumDense", "gate"},
-    {"GroupQueryAttention", "_output_dense", NULL, "EinsumDense", "attention_output"},
-    {"Bidirectional", "forward_layer", "layer", NULL, NULL},
-    {"Bidirectional", "backward_layer", "backward_layer|layer", NULL, NULL},
-    {"TimeDistributed", "layer", "layer", NULL, NULL},
-    {"SpectralNormalization", "layer", "layer", NULL, NULL},
-    {"RNN", "cell", "cell", NULL, NULL},
-    {"LSTM", "cell", NULL, "LSTMCell", "lstm_cell"},
-    {"GRU", "cell", NULL, "GRUCell", "gru_cell"},
-    {"SimpleRNN", "cell", NULL, "SimpleRNNCell", "simple_rnn_cell"},
-    {"ConvLSTM1D", "cell", NULL, "ConvLSTMCell", "conv_lstm_cell"},
-    {"ConvLSTM2D", "cell", NULL, "ConvLSTMCell", "conv_lstm_cell"},
-    {"ConvLSTM3D", "cell", NULL, "ConvLSTMCell", "conv_lstm_cell"},
 };
 
 enum { MAX_OWN = 16, MAX_DEPTH = 64 };
@@ -202,35 +167,19 @@ static cornu_status list_unknown(lister* cx, const cn_layer* layer, const char* 
 /* ---- sub-layers ---- */
 
 static cornu_status list_cells(lister* cx, const cn_layer* layer, const char* name, bool frozen, int depth) {
-    const cn_json* cells = cn_json_get(layer->config, "cells");
+    size_t count = cn_json_size(cn_json_get(layer->config, "cells"));
     cn_naming naming;
 
-    CN_TRY(cn_naming_init(&naming, cx->arena, cn_json_size(cells)));
-    for (size_t i = 0; i < cn_json_size(cells); i++) {
-        const char* class_name = cn_json_string(cn_json_get(cn_json_at(cells, i), "class_name"), NULL);
-        const char* base = cn_naming_base(cx->arena, class_name ? class_name : "");
+    CN_TRY(cn_naming_init(&naming, cx->arena, count));
+    for (size_t i = 0; i < count; i++) {
         const char *attribute, *cell_name;
         const cn_layer* cell;
-        uint64_t number;
-        if (!base) return CN_NO_MEMORY(1);
-        number = (*cn_naming_counter(&naming, base))++;
-        attribute = number ? cn_arena_format(cx->arena, "cells/%s_%llu", base, (unsigned long long)number)
-                           : cn_arena_format(cx->arena, "cells/%s", base);
-        if (!attribute) return CN_NO_MEMORY(strlen(base));
-        CN_TRY(cn_layer_sub(cx->doc, layer, cn_json_at(cells, i), attribute, &cell));
+        CN_TRY(cn_composite_cell(cx->doc, layer, i, &naming, cx->arena, &attribute, &cell));
         cell_name = cn_arena_format(cx->arena, "%s/%s", name, *cell->name ? cell->name : attribute + 6);
         if (!cell_name) return CN_NO_MEMORY(strlen(name));
         CN_TRY(list_layer(cx, cell, cell_name, is_frozen(cell, frozen), 0, depth + 1));
     }
     return CORNU_OK;
-}
-
-static const cn_json* sub_object(const cn_layer* layer, const char* keys) {
-    const cn_json* object;
-
-    if (strcmp(keys, "backward_layer|layer") != 0) return cn_json_get(layer->config, keys);
-    object = cn_json_get(layer->config, "backward_layer"); /* made from the forward one where there is none */
-    return cn_json_is(object, CN_JSON_OBJECT) ? object : cn_json_get(layer->config, "layer");
 }
 
 /* Bidirectional's two layers are "forward_x" and "backward_x", also where the file describes only the first. */
@@ -241,12 +190,12 @@ static const char* directed_name(cn_arena* arena, const char* attribute, const c
     return cn_arena_format(arena, "%s%s", want, strncmp(name, "forward_", 8) == 0 ? name + 8 : name);
 }
 
-static cornu_status list_sub(lister* cx, const cn_layer* layer, const sub_row* row, const char* name, bool frozen, int depth) {
+static cornu_status list_sub(lister* cx, const cn_layer* layer, const cn_composite* row, const char* name, bool frozen, int depth) {
     const cn_layer* sub;
     const char* sub_name = row->sub_name;
     bool normalised = strcmp(layer->class_name, "SpectralNormalization") == 0; /* its own kernel is the sub-layer's first variable */
 
-    if (row->key) CN_TRY(cn_layer_sub(cx->doc, layer, sub_object(layer, row->key), row->attributes, &sub));
+    if (row->key) CN_TRY(cn_layer_sub(cx->doc, layer, cn_composite_object(layer, row), row->attributes, &sub));
     else CN_TRY(cn_layer_sub_plain(cx->doc, layer, row->sub_class, row->attributes, &sub));
     if (!row->key && !cn_weights_has_data(cx->doc, sub->path)) return CORNU_OK; /* a gate that was not asked for */
     if (row->key) sub_name = directed_name(cx->arena, row->attributes, sub->name);
@@ -257,17 +206,18 @@ static cornu_status list_sub(lister* cx, const cn_layer* layer, const sub_row* r
 }
 
 static cornu_status list_subs(lister* cx, const cn_layer* layer, const char* name, bool frozen, int depth, bool* found) {
+    const cn_composite* rows;
+    size_t count;
+
     *found = false;
     if (!is_keras(layer)) return CORNU_OK;
     if (strcmp(layer->class_name, "StackedRNNCells") == 0) {
         *found = true;
         return list_cells(cx, layer, name, frozen, depth);
     }
-    for (size_t i = 0; i < sizeof subs / sizeof *subs; i++) {
-        if (strcmp(subs[i].class_name, layer->class_name) != 0) continue;
-        *found = true;
-        CN_TRY(list_sub(cx, layer, &subs[i], name, frozen, depth));
-    }
+    rows = cn_composite_find(layer->class_name, &count);
+    *found = count > 0;
+    for (size_t i = 0; i < count; i++) CN_TRY(list_sub(cx, layer, &rows[i], name, frozen, depth));
     return CORNU_OK;
 }
 

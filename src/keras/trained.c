@@ -1,44 +1,12 @@
 /* Lists the trained variables of a document by walking its layers. What a layer holds below its own variables is known for the composite
- * classes of Keras (rows below); of any other class its groups are taken in the order of the file. */
+ * classes of Keras (composite.c); of any other class its groups are taken in the order of the file. */
 #include "keras/trained.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "keras/naming.h"
+#include "keras/composite.h"
 #include "keras/parts.h"
-
-/* Sub-layers of a class in the order in which it makes them: groups that they may be stored in, as cn_layer_sub takes them, and the key of the config
- * that has their object, NULL where there is none: such a one holds its own variables only. */
-static const struct {
-    const char* class_name;
-    const char* attributes;
-    const char* key;
-} subs[] = {
-    {"MultiHeadAttention", "query_dense|_query_dense", NULL},
-    {"MultiHeadAttention", "key_dense|_key_dense", NULL},
-    {"MultiHeadAttention", "gate_dense|_gate_dense", NULL},
-    {"MultiHeadAttention", "value_dense|_value_dense", NULL},
-    {"MultiHeadAttention", "output_dense|_output_dense", NULL},
-    {"GroupQueryAttention", "_query_dense", NULL},
-    {"GroupQueryAttention", "_key_dense", NULL},
-    {"GroupQueryAttention", "_value_dense", NULL},
-    {"GroupQueryAttention", "_gate_dense", NULL},
-    {"GroupQueryAttention", "_output_dense", NULL},
-    {"Bidirectional", "forward_layer", "layer"},
-    {"Bidirectional", "backward_layer", "backward_layer"},
-    {"TimeDistributed", "layer", "layer"},
-    {"SpectralNormalization", "layer", "layer"},
-    {"Wrapper", "layer", "layer"},
-    {"RNN", "cell", "cell"},
-    {"LSTM", "cell", NULL},
-    {"GRU", "cell", NULL},
-    {"SimpleRNN", "cell", NULL},
-    {"ConvLSTM1D", "cell", NULL},
-    {"ConvLSTM2D", "cell", NULL},
-    {"ConvLSTM3D", "cell", NULL},
-};
 
 /* Names of variables where the order of the file is always the same, for the paths of cn_trained. */
 static const struct {
@@ -162,35 +130,26 @@ static cornu_status list_group(lister* cx, const cn_layer* layer, const char* na
 }
 
 static cornu_status list_stack(lister* cx, const cn_layer* layer, const char* name, int depth) {
-    const cn_json* cells = cn_json_get(layer->config, "cells");
-    char attribute[96];
+    size_t count = cn_json_size(cn_json_get(layer->config, "cells"));
     cn_naming naming;
 
-    CN_TRY(cn_naming_init(&naming, cx->arena, cn_json_size(cells)));
-    for (size_t i = 0; i < cn_json_size(cells); i++) {
+    CN_TRY(cn_naming_init(&naming, cx->arena, count));
+    for (size_t i = 0; i < count; i++) {
         const cn_layer* cell;
-        const char* class_name = cn_json_string(cn_json_get(cn_json_at(cells, i), "class_name"), NULL);
-        const char* base = class_name ? cn_naming_base(cx->arena, class_name) : "";
-        uint64_t number;
-        if (!base) return CN_NO_MEMORY(strlen(class_name));
-        number = (*cn_naming_counter(&naming, base))++;
-        if (number) (void)snprintf(attribute, sizeof attribute, "cells/%.60s_%llu", base, (unsigned long long)number);
-        else (void)snprintf(attribute, sizeof attribute, "cells/%.60s", base);
-        CN_TRY(cn_layer_sub(cx->doc, layer, cn_json_at(cells, i), attribute, &cell));
+        const char* attribute;
+        CN_TRY(cn_composite_cell(cx->doc, layer, i, &naming, cx->arena, &attribute, &cell));
         CN_TRY(list_layer(cx, cell, name, false, depth + 1));
     }
     return CORNU_OK;
 }
 
-static cornu_status list_sub(lister* cx, const cn_layer* layer, const char* name, const char* attributes, const char* key, bool in_embedding,
-                             int depth) {
-    const cn_json* object = cn_json_get(layer->config, key);
+static cornu_status list_sub(lister* cx, const cn_layer* layer, const char* name, const cn_composite* row, bool in_embedding, int depth) {
+    const cn_json* object = cn_composite_object(layer, row);
     const cn_layer* sub;
     const char* sub_name;
 
-    if (cn_json_type_of(object) == CN_JSON_NULL) object = cn_json_get(layer->config, "layer"); /* the backward layer is made from the forward one */
     if (!object) return CORNU_OK;
-    CN_TRY(cn_layer_sub(cx->doc, layer, object, attributes, &sub));
+    CN_TRY(cn_layer_sub(cx->doc, layer, object, row->attributes, &sub));
     sub_name = join_names(cx->arena, name, sub->name);
     if (!sub_name) return CN_NO_MEMORY(strlen(name));
     return list_layer(cx, sub, sub_name, in_embedding, depth + 1);
@@ -199,14 +158,17 @@ static cornu_status list_sub(lister* cx, const cn_layer* layer, const char* name
 /* *known: whether the table has the class. */
 static cornu_status list_subs(lister* cx, const cn_layer* layer, const char* name, bool in_embedding, int depth, bool* known) {
     bool stack = strcmp(layer->class_name, "StackedRNNCells") == 0;
+    const cn_composite* rows;
+    size_t count;
 
     *known = stack && !*layer->registered_name;
     if (*known) return list_stack(cx, layer, name, depth);
-    for (size_t i = 0; i < sizeof subs / sizeof *subs; i++) {
-        if (*layer->registered_name || strcmp(subs[i].class_name, layer->class_name) != 0) continue;
-        *known = true;
-        if (!subs[i].key) CN_TRY(list_group(cx, layer, name, subs[i].attributes));
-        else CN_TRY(list_sub(cx, layer, name, subs[i].attributes, subs[i].key, in_embedding, depth));
+    if (*layer->registered_name) return CORNU_OK;
+    rows = cn_composite_find(layer->class_name, &count);
+    *known = count > 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i].key) CN_TRY(list_group(cx, layer, name, rows[i].attributes));
+        else CN_TRY(list_sub(cx, layer, name, &rows[i], in_embedding, depth));
     }
     return CORNU_OK;
 }

@@ -48,6 +48,7 @@ static const class_row classes[] = {
     {"TimeDistributedDense", "Dense", NULL},
     {"ThresholdedReLU", "ReLU", NULL},
     {"BatchNormalizationV1", "BatchNormalization", NULL},
+    {"GroupedQueryAttention", "GroupQueryAttention", NULL}, /* the name of the class, that Keras 3 writes into HDF5; .keras has the exported one */
     {"BatchNormalizationV2", "BatchNormalization", NULL},
     {"SyncBatchNormalization", "BatchNormalization", "\"synchronized\": true"},
     {"CuDNNLSTM", "LSTM", "\"activation\": \"tanh\", \"recurrent_activation\": \"sigmoid\", \"use_bias\": true"},

@@ -21,6 +21,7 @@ typedef struct cn_upgrade {
     cn_document* to;   /* being made; its arena holds what lasts */
     int era;           /* whose config it is: 1, 2 (tf.keras too) or 3 */
     int weights_era;   /* whose layout the weights are in */
+    size_t variable_room; /* how many variables to may get: those of from, and those that it has twice */
     cn_buf text;       /* the new config so far */
     cn_buf notes;
     cn_upgrade_note* note_list;

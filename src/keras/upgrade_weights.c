@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "keras/naming.h"
+#include "keras/composite.h"
 #include "keras/upgrade_parts.h"
 
 #define PART_SLOTS 16
@@ -21,6 +21,7 @@ typedef struct part {
     bool trainable[PART_SLOTS];
     const cn_variable* raw[PART_SLOTS]; /* of the file, count or old_count of them */
     int raw_count;
+    size_t kernel_of; /* 1 + index of the part whose first variable is this one's first as well; 0: none */
 } part;
 
 typedef struct part_list {
@@ -61,6 +62,7 @@ static const struct {
     {"LayerNormalization", "gamma?scale beta?center"},
     {"GroupNormalization", "gamma?scale beta?center"},
     {"RMSNormalization", "scale"},
+    {"SpectralNormalization", "kernel !vector_u"},
     {"Normalization", "!mean !variance !count"},
     {"PReLU", "alpha"},
     {"LSTMCell", "kernel recurrent_kernel bias?use_bias"},
@@ -111,9 +113,8 @@ static void read_spec(part* p, const char* spec) {
 static bool is_empty_class(const cn_layer* layer) {
     if (layer->kind == CN_LAYER_OP || strcmp(layer->class_name, "InputLayer") == 0) return true;
     if (strcmp(layer->class_name, "Normalization") == 0) return !cn_json_is(cn_json_get(layer->config, "mean"), CN_JSON_NULL);
-    return cn_name_module(CN_NAME_layer, layer->class_name) != NULL && strcmp(layer->class_name, "SpectralNormalization") != 0 &&
-           strcmp(layer->class_name, "TernaryDense") != 0 && strcmp(layer->class_name, "ReversibleEmbedding") != 0 &&
-           strcmp(layer->class_name, "GroupQueryAttention") != 0;
+    return cn_name_module(CN_NAME_layer, layer->class_name) != NULL && strcmp(layer->class_name, "TernaryDense") != 0 &&
+           strcmp(layer->class_name, "ReversibleEmbedding") != 0;
 }
 
 static cornu_status new_part(part_list* list, const cn_layer* layer, const char* below, bool trainable) {
@@ -147,49 +148,61 @@ static cornu_status new_part(part_list* list, const cn_layer* layer, const char*
 
 static cornu_status add_parts(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable);
 
-static cornu_status add_sub(cn_upgrade* u, part_list* list, const cn_layer* layer, const char* key, const char* path, bool trainable) {
-    const cn_layer* sub;
-    CN_TRY(cn_layer_sub(u->to, layer, cn_json_get(layer->config, key), path, &sub));
-    return add_parts(u, list, sub, trainable);
-}
-
 static cornu_status add_cells(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable) {
-    const cn_json* cells = cn_json_get(layer->config, "cells");
+    size_t count = cn_json_size(cn_json_get(layer->config, "cells"));
     cn_naming naming;
 
-    CN_TRY(cn_naming_init(&naming, list->arena, cn_json_size(cells) + 1));
-    for (size_t i = 0; i < cn_json_size(cells); i++) {
-        const cn_json* cell = cn_json_at(cells, i);
-        const char* class_name = cn_json_string(cn_json_get(cell, "class_name"), NULL);
-        const char* base = cn_naming_base(list->arena, class_name ? class_name : "");
-        uint64_t* next = base ? cn_naming_counter(&naming, base) : NULL;
-        const char* path = !next ? NULL : *next ? cn_arena_format(list->arena, "cells/%s_%llu", base, (unsigned long long)*next)
-                                                : cn_arena_format(list->arena, "cells/%s", base);
-        const cn_layer* sub;
-        if (!path) return CN_NO_MEMORY(32);
-        (*next)++;
-        CN_TRY(cn_layer_sub(u->to, layer, cell, path, &sub));
-        CN_TRY(add_parts(u, list, sub, trainable));
+    CN_TRY(cn_naming_init(&naming, list->arena, count + 1));
+    for (size_t i = 0; i < count; i++) {
+        const char* attribute;
+        const cn_layer* cell;
+        CN_TRY(cn_composite_cell(u->to, layer, i, &naming, list->arena, &attribute, &cell));
+        CN_TRY(add_parts(u, list, cell, trainable));
     }
     return CORNU_OK;
 }
 
-static cornu_status add_attention(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable) {
-    static const char* const denses[] = {"query_dense", "key_dense", "value_dense", "output_dense"};
-    const cn_json* bias = cn_json_get(layer->config, "use_bias");
+/* A dense layer of an attention, which has no config of its own. */
+static cornu_status add_dense(cn_upgrade* u, part_list* list, const cn_layer* layer, const cn_composite* row, bool trainable) {
+    const cn_json *bias = cn_json_get(layer->config, "use_bias"), *gate = cn_json_get(layer->config, "use_gate");
+    const cn_layer* sub;
+    part* p;
 
-    for (size_t i = 0; i < 4; i++) {
+    if (strcmp(row->sub_name, "gate") == 0 && !(gate && cn_json_bool(gate))) return CORNU_OK;
+    CN_TRY(cn_layer_sub_plain(u->to, layer, row->sub_class, row->attributes, &sub));
+    CN_TRY(new_part(list, sub, "", trainable));
+    p = &list->items[list->count - 1];
+    p->count = p->old_count = 1;
+    if (bias && !cn_json_bool(bias)) return CORNU_OK;
+    p->count = p->old_count = 2;
+    p->roles[1] = "bias";
+    p->role_sizes[1] = 4;
+    p->trainable[1] = trainable;
+    return CORNU_OK;
+}
+
+/* The kernel of the layer inside SpectralNormalization is the wrapper's as well: legacy HDF5 has it once, Keras 3 twice. */
+static cornu_status add_normalised(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable) {
+    size_t wrapper = list->count, count;
+    const cn_composite* row = cn_composite_find(layer->class_name, &count);
+    const cn_layer* sub;
+
+    CN_TRY(new_part(list, layer, "", trainable));
+    CN_TRY(cn_layer_sub(u->to, layer, cn_composite_object(layer, row), row->attributes, &sub));
+    CN_TRY(add_parts(u, list, sub, trainable));
+    if (list->count > wrapper + 1 && list->items[wrapper + 1].count > 0) list->items[wrapper + 1].kernel_of = wrapper + 1;
+    return CORNU_OK;
+}
+
+static cornu_status add_subs(cn_upgrade* u, part_list* list, const cn_layer* layer, const cn_composite* rows, size_t count, bool trainable) {
+    for (size_t i = 0; i < count; i++) {
         const cn_layer* sub;
-        part* p;
-        CN_TRY(cn_layer_sub_plain(u->to, layer, "EinsumDense", denses[i], &sub));
-        CN_TRY(new_part(list, sub, "", trainable));
-        p = &list->items[list->count - 1];
-        p->count = p->old_count = 1;
-        if (bias && !cn_json_bool(bias)) continue;
-        p->count = p->old_count = 2;
-        p->roles[1] = "bias";
-        p->role_sizes[1] = 4;
-        p->trainable[1] = trainable;
+        if (!rows[i].key) {
+            CN_TRY(add_dense(u, list, layer, &rows[i], trainable));
+            continue;
+        }
+        CN_TRY(cn_layer_sub(u->to, layer, cn_composite_object(layer, &rows[i]), rows[i].attributes, &sub));
+        CN_TRY(add_parts(u, list, sub, trainable));
     }
     return CORNU_OK;
 }
@@ -201,21 +214,19 @@ static bool flag_of(const cn_layer* layer) {
 
 /* Depth: of the config. */
 static cornu_status add_parts(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable) {
+    const cn_composite* rows;
+    size_t count;
+
     trainable = trainable && flag_of(layer);
     if (layer->kind == CN_LAYER_FUNCTIONAL || layer->kind == CN_LAYER_SEQUENTIAL) {
         for (size_t i = 0; i < layer->layer_count; i++) CN_TRY(add_parts(u, list, layer->layers[i], trainable));
         return CORNU_OK;
     }
-    if (strcmp(layer->class_name, "Bidirectional") == 0) {
-        bool own = cn_json_is(cn_json_get(layer->config, "backward_layer"), CN_JSON_OBJECT);
-        CN_TRY(add_sub(u, list, layer, "layer", "forward_layer", trainable));
-        return add_sub(u, list, layer, own ? "backward_layer" : "layer", "backward_layer", trainable);
-    }
-    if (strcmp(layer->class_name, "TimeDistributed") == 0) return add_sub(u, list, layer, "layer", "layer", trainable);
-    if (strcmp(layer->class_name, "RNN") == 0) return add_sub(u, list, layer, "cell", "cell", trainable);
+    rows = cn_composite_find(layer->class_name, &count);
     if (strcmp(layer->class_name, "StackedRNNCells") == 0) return add_cells(u, list, layer, trainable);
-    if (strcmp(layer->class_name, "MultiHeadAttention") == 0) return add_attention(u, list, layer, trainable);
-    return new_part(list, layer, has_cell(layer->class_name) ? "cell/" : "", trainable);
+    if (strcmp(layer->class_name, "SpectralNormalization") == 0) return add_normalised(u, list, layer, trainable);
+    if (has_cell(layer->class_name)) return new_part(list, layer, "cell/", trainable);
+    return count > 0 ? add_subs(u, list, layer, rows, count, trainable) : new_part(list, layer, "", trainable);
 }
 
 /* ---- making variables ---- */
@@ -242,7 +253,7 @@ static cornu_status new_variable(cn_upgrade* u, const char* path, const cn_varia
 
 static cornu_status add_variable(cn_upgrade* u, const char* path, const cn_variable* like, cn_origin** out) {
     *out = NULL;
-    if (u->to->variable_count == u->from->variable_count)
+    if (u->to->variable_count == u->variable_room)
         return CN_FAIL(BAD_FILE, "%s: weight_names lists more weights than the file has: variable '%s' is there twice", u->from->name, like->path);
     return new_variable(u, path, like, out);
 }
@@ -250,6 +261,12 @@ static cornu_status add_variable(cn_upgrade* u, const char* path, const cn_varia
 cornu_status cn_upgrade_add_variable(cn_upgrade* u, const char* path, const cn_variable* like) {
     cn_origin* origin;
     return new_variable(u, path, like, &origin);
+}
+
+/* A variable of the file under a second path. */
+static cornu_status add_again(cn_upgrade* u, const char* path, const cn_variable* like, cn_origin** out) {
+    if (u->variable_room < 2 * u->from->variable_count) u->variable_room++;
+    return add_variable(u, path, like, out);
 }
 
 static cn_variable* newest(const cn_upgrade* u) { return &u->to->variables[u->to->variable_count - 1]; }
@@ -422,7 +439,8 @@ static cornu_status make_part(cn_upgrade* u, const part* p) {
 
     for (int i = 0; i < count; i++) {
         cn_origin* origin;
-        CN_TRY(add_variable(u, cn_arena_format(&u->to->arena, "%s/%d", p->vars, i), p->raw[i], &origin));
+        const char* path = cn_arena_format(&u->to->arena, "%s/%d", p->vars, i);
+        CN_TRY(i == 0 && p->kernel_of ? add_again(u, path, p->raw[i], &origin) : add_variable(u, path, p->raw[i], &origin));
         if (old) CN_TRY(concat_gates(u, p, i, origin));
         else if (gates) CN_TRY(convert_cudnn(u, p, i, gates, origin));
         else if (spatial_rank(p->layer->class_name) && (i == 0 || (i == 1 && is_class(p, "ConvLSTM2D"))))
@@ -453,6 +471,7 @@ static size_t order_slots(part_list* list, bool trainable_first, slot* out) {
     for (int pass = 0; pass < (trainable_first ? 2 : 1); pass++) {
         for (size_t k = 0; k < list->count; k++) {
             for (int i = 0; i < list->items[k].count; i++) {
+                if (i == 0 && list->items[k].kernel_of) continue;
                 if (trainable_first && list->items[k].trainable[i] != (pass == 0)) continue;
                 out[n++] = (slot){&list->items[k], i};
             }
@@ -488,6 +507,12 @@ static cornu_status fill_in_order(cn_upgrade* u, part_list* list, const saved* f
         p->raw[slots[i].index] = from->weights[i];
         if (slots[i].index + 1 > p->raw_count) p->raw_count = slots[i].index + 1;
     }
+    for (size_t k = 0; k < list->count; k++) {
+        part* p = &list->items[k];
+        if (!p->kernel_of) continue;
+        p->raw[0] = list->items[p->kernel_of - 1].raw[0];
+        if (p->raw_count == 0) p->raw_count = 1;
+    }
     return CORNU_OK;
 }
 
@@ -519,6 +544,7 @@ static cornu_status bind_layer(cn_upgrade* u, const cn_layer* layer, const saved
     for (size_t k = 0; k < list.count; k++) {
         unknown = unknown || list.items[k].count < 0;
         total += list.items[k].count > 0 ? (size_t)list.items[k].count : 0;
+        total -= list.items[k].kernel_of ? 1 : 0;
         old_total += list.items[k].old_count > 0 ? (size_t)list.items[k].old_count : 0;
     }
     if (unknown && list.count == 1) return make_unknown(u, &list.items[0], from);
@@ -650,7 +676,8 @@ static cornu_status bind_paths(cn_upgrade* u) {
 }
 
 cornu_status cn_upgrade_weights(cn_upgrade* u, const cn_match* match) {
-    u->to->variables = cn_arena_array(&u->to->arena, u->from->variable_count + 1, sizeof *u->to->variables);
+    u->variable_room = u->from->variable_count;
+    u->to->variables = cn_arena_array(&u->to->arena, 2 * u->from->variable_count + 1, sizeof *u->to->variables);
     if (!u->to->variables) return CN_NO_MEMORY(u->from->variable_count * sizeof *u->to->variables);
     CN_TRY(u->from->legacy ? bind_legacy(u, match) : bind_paths(u));
     return cn_weights_index(u->to);
