@@ -54,7 +54,8 @@ static void gather(info_report* report) {
     struct stat file;
     if (stat(report->path, &file) == 0 && S_ISREG(file.st_mode)) report->file_bytes = (uint64_t)file.st_size;
     char* compile = config_text(report->model, "/compile_config");
-    report->compiled = compile != NULL && strcmp(compile, "{}") != 0;
+    /* Legacy HDF5 has its compile state beside the config. */
+    report->compiled = (compile != NULL && strcmp(compile, "{}") != 0) || report->info.optimizer != NULL;
     cornu_free(compile);
     report->loss = config_text(report->model, "/compile_config/loss");
     report->metrics = config_text(report->model, "/compile_config/metrics");

@@ -3,6 +3,7 @@
 
 #include "base/size.h"
 #include "keras/load_weights.h"
+#include "keras/optimizer.h"
 #include "keras/upgrade.h"
 #include "session/describe.h"
 #include "session/store.h"
@@ -113,18 +114,21 @@ static void count_layers(const cn_document* doc, cornu_model_info* info) {
     }
 }
 
-/* The class, or the name where the config has only that. */
-static const char* optimizer_of(const cn_layer* root) {
-    const cn_json* optimizer = root ? cn_json_get(cn_json_get(root->object, "compile_config"), "optimizer") : NULL;
+/* The class, or the name where the config has only that; legacy HDF5 has its compile state beside the config. */
+static const char* optimizer_of(cn_document* doc) {
+    cn_json_doc* training = cn_document_training_doc(doc);
+    const cn_json* optimizer = training ? cn_json_get(cn_json_root(training), "optimizer_config")
+                                        : cn_json_get(cn_json_get(cn_document_root(doc)->object, "compile_config"), "optimizer");
     const char* class_name = cn_json_string(cn_json_get(optimizer, "class_name"), NULL);
 
+    if (class_name && training) return cn_optimizer_class_of(class_name); /* tf.keras has its own as "Custom>Adam" */
     return class_name ? class_name : cn_json_string(optimizer, NULL);
 }
 
 cornu_status cornu_model_get_info(cornu_model* model, cornu_model_info* info) {
     cornu_model_info all = {0};
     const cn_layer* root;
-    const cn_document* doc;
+    cn_document* doc;
 
     CHECK(model && info, "cornu_model_get_info: model or info is NULL");
     CN_TRY(check_options(&info->size, "cornu_model_info"));
@@ -138,7 +142,7 @@ cornu_status cornu_model_get_info(cornu_model* model, cornu_model_info* info) {
     if (root) {
         all.class_name = root->class_name;
         all.name = *root->name ? root->name : NULL;
-        all.optimizer = cn_document_is_compiled(doc) ? optimizer_of(root) : NULL;
+        all.optimizer = cn_document_is_compiled(doc) ? optimizer_of(doc) : NULL;
     }
     all.layer_count = cn_model_root_layers(model);
     all.asset_count = (int64_t)cn_document_asset_count(doc);

@@ -50,6 +50,11 @@ static const cn_optimizer_def* find_class(const char* spelled) {
     return NULL;
 }
 
+const char* cn_optimizer_class_of(const char* spelled) {
+    const cn_optimizer_def* def = find_class(spelled);
+    return def ? def->class_name : spelled;
+}
+
 static bool is_class(const cn_optimizer* optimizer, const char* name) {
     return optimizer->def && strcmp(optimizer->class_name, name) == 0;
 }

@@ -68,6 +68,9 @@ typedef struct cn_optimizer_layout {
     size_t count;
 } cn_optimizer_layout;
 
+/* Keras's class of that spelling ("Custom>Adam", "adam": "Adam"); as spelled where Keras has none such. */
+const char* cn_optimizer_class_of(const char* spelled);
+
 /* The variables that an optimizer keeps for those trained variables. CORNU_UNSUPPORTED, naming the class, where that is not known. */
 cornu_status cn_optimizer_make_layout(const cn_optimizer* optimizer, const cn_trained* trained, size_t trained_count,
                                       cn_optimizer_dialect dialect, cn_arena* arena, cn_optimizer_layout* out);
