@@ -94,7 +94,8 @@ static cornu_status open_zip(cn_document* doc, int dir_fd, const cornu_load_opti
     size_t count;
 
     CN_TRY(cn_zip_open(doc->source, &doc->zip));
-    if (cn_npz_is_plain(doc->zip)) {
+    /* An empty archive can only be the weights of a model that has none, and that model has to be known. */
+    if (cn_npz_is_plain(doc->zip) || (cn_zip_count(doc->zip) == 0 && options->config_path)) {
         doc->format = &cn_format_npz;
         return cn_format_npz.open(doc, dir_fd, options);
     }

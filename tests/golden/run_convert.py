@@ -21,10 +21,10 @@ OPERATIONS = ["functional_raw_ops", "functional_split_outputs", "functional_cons
 LAYERS = ["custom_layer", "subclassed_model", "quantized_*", "lora", "policy_bfloat16", "asset_text_tf_idf"]
 ASSETS = ["asset_string_lookup", "asset_integer_lookup", "asset_text_*", "asset_two_lookups"]
 NOT_TF = ["functional_optional_input", "sequential_non_ascii_names", "layers_attention", "layers_normalization", "layers_activation",
-          "layers_pooling_reshaping", "layers_augmentation", "layers_reversible_embedding", "layers_audio", *OPERATIONS]
+          "layers_pooling_reshaping", "layers_augmentation", "layers_reversible_embedding", "layers_audio", "composite_attention", *OPERATIONS]
 REFUSED = {
     "npz": ["policy_bfloat16"],
-    "h5": [*OPERATIONS, *LAYERS, *ASSETS, "layers_attention", "layers_normalization"],
+    "h5": [*OPERATIONS, *LAYERS, *ASSETS, "layers_attention", "layers_normalization", "composite_attention"],
     "h5-weights": LAYERS,
     "h5-weights-tf": LAYERS,
     "h5-tf": [*LAYERS, *ASSETS, *NOT_TF],
@@ -146,7 +146,40 @@ def many_kinds():
     return Model(x, layers.Dense(2, activation="softmax")(layers.Flatten()(y)))
 
 
-EXTRA = {"recurrent": recurrent, "frozen_parts": frozen_parts, "many_kinds": many_kinds}
+def composite_attention():
+    from keras import Input, Model, layers
+
+    x = Input((5, 8))
+    y = layers.GroupQueryAttention(4, 4, 2, use_gate=True)(x, x)
+    y = layers.GroupQueryAttention(4, 4, 2, use_bias=False)(y, y)
+    return Model(x, layers.MultiHeadAttention(2, 4, use_gate=True)(y, y))
+
+
+def composite_cells():
+    import keras
+    from keras import Input, layers
+
+    x = Input((6, 4))
+    y = layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3), layers.GRUCell(2), layers.LSTMCell(5)]), return_sequences=True)(x)
+    backward = layers.LSTM(3, return_sequences=True, go_backwards=True)
+    y = layers.Bidirectional(layers.GRU(2, return_sequences=True), backward_layer=backward)(y)
+    inner = keras.Sequential([layers.Dense(4), layers.BatchNormalization(), layers.Dense(2)])
+    return keras.Model(x, layers.TimeDistributed(inner)(y))
+
+
+def composite_spectral():
+    from keras import Input, Model, layers
+
+    x = Input((3, 4, 5))
+    y = layers.TimeDistributed(layers.TimeDistributed(layers.Dense(3)))(x)
+    y = layers.TimeDistributed(layers.SpectralNormalization(layers.Conv1D(2, 2)))(y)
+    frozen = layers.SpectralNormalization(layers.Dense(3))
+    frozen.trainable = False
+    return Model(x, frozen(y))
+
+
+EXTRA = {"recurrent": recurrent, "frozen_parts": frozen_parts, "many_kinds": many_kinds, "composite_attention": composite_attention,
+         "composite_cells": composite_cells, "composite_spectral": composite_spectral}
 
 
 class Case:
@@ -201,8 +234,8 @@ class Case:
             if b:
                 made[target] = b
         for source, file in made.items():
-            if source in ("keras", "json", "json-tf") or (source == "npz" and not self.weights):
-                continue  # an empty .npz says nothing
+            if source in ("keras", "json", "json-tf"):
+                continue
             config = ["--config", self.path("A.json")] if source in WEIGHTS_ONLY else []
             for target in FORMATS if every else ["keras"]:
                 if target != source:

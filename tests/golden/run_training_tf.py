@@ -80,6 +80,9 @@ def variables(optimizer):
     import numpy as np
 
     found = optimizer.variables() if callable(optimizer.variables) else optimizer.variables
+    # tf_keras's SGD keeps the last step as a momentum of 0 times that, which nothing reads and Keras 3 has no variable for.
+    idle = optimizer.momentums or [] if getattr(optimizer, "momentum", None) == 0 and hasattr(optimizer, "momentums") else []
+    found = [v for v in found if not any(v is m for m in idle)]
     return [np.asarray(v).tobytes() for v in found]
 
 
