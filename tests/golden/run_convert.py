@@ -157,12 +157,11 @@ def composite_attention():
 
 
 def composite_cells():
-    import keras
     from keras import Input, Model, layers
 
     x = Input((6, 4))
     y = layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3), layers.GRUCell(2), layers.LSTMCell(5)]), return_sequences=True)(x)
-    backward = layers.LSTM(3, return_sequences=True, go_backwards=True)
+    backward = layers.LSTM(2, return_sequences=True, go_backwards=True)
     y = layers.Bidirectional(layers.GRU(2, return_sequences=True), backward_layer=backward)(y)
     return Model(x, layers.TimeDistributed(layers.Dense(2))(y))
 
