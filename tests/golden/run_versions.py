@@ -125,7 +125,8 @@ class Case:
         if code:
             return f"cornu convert ended with {code}: {error}"
         keras.backend.clear_session()
-        refused = (self.keras_version, self.optimizer) == ("3.0.5", "Nadam")  # its momentum schedule stands elsewhere; Keras refuses it
+        # Its momentum schedule stands before the slots, where today's Keras does not look for it: it refuses its own old files.
+        refused = self.optimizer == "Nadam" and self.keras_version in ("3.0.5", "3.3.3", "3.6.0")
         model = keras.models.load_model(target, compile=not refused)
         problem = run_predict.difference(self.arrays["output"], run_predict.expected_outputs(model, self.arrays["input"]), LIMIT)
         if problem or refused or file.endswith(WEIGHTS):
