@@ -20,8 +20,6 @@ const char* cn_device_text(const cn_device* device);
 
 /* Where weights live on device `index`: the store's blocks (weights.c). CORNU_NO_DEVICE beyond the most devices. */
 cornu_status cn_cuda_residence(int index, const cn_residence** out);
-/* Dense memory of the device to the host, through the pinned buffers; for tests and for whoever wants weights back. */
-cornu_status cn_cuda_download(int index, void* host, const void* device, uint64_t bytes);
 
 #ifdef __cplusplus
 }

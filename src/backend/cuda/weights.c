@@ -179,21 +179,3 @@ cornu_status cn_cuda_residence(int index, const cn_residence** out) {
     *out = &residences[index];
     return CORNU_OK;
 }
-
-cornu_status cn_cuda_download(int index, void* host, const void* device, uint64_t bytes) {
-    pump p = {0};
-    cornu_status st = CORNU_OK;
-
-    (void)pthread_mutex_lock(&lock);
-    CN_STEP(pump_open(&p, index, bytes, 0));
-    for (uint64_t at = 0; at < bytes; at += p.size) {
-        uint64_t n = bytes - at < p.size ? bytes - at : p.size;
-        CN_STEP(CN_CUDA_OK(cn_calls()->MemcpyAsync(p.buffers[0], (const char*)device + at, n, cudaMemcpyDeviceToHost, p.stream)));
-        CN_STEP(CN_CUDA_OK(cn_calls()->StreamSynchronize(p.stream)));
-        memcpy((char*)host + at, p.buffers[0], n);
-    }
-done:
-    pump_close(&p);
-    (void)pthread_mutex_unlock(&lock);
-    return st;
-}
