@@ -33,7 +33,8 @@ def main():
     counts = {"files": 0, "agree": 0}
     try:
         with tarfile.open(os.path.join(VERSIONS, "files.tar.xz")) as archive:
-            archive.extractall(folder, filter="data")
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and newer
+            archive.extractall(folder)
         for number, row in enumerate(rows()):
             if report.chosen("versions." + row["version"], options.only):
                 check_version(cornu, folder, number, row, options.all, out, counts)
