@@ -32,6 +32,10 @@ struct cn_cuda_step {
     void (*destroy)(cn_cuda_step* step); /* or NULL */
     void* data;                          /* in the executable's arena */
     const cn_node* node;
+    /* A step that can be made in several ways: their number (0: one), which of them launch() takes, and a text that stands for the
+     * problem, in the executable's arena. Steps with equal texts have the same ways in the same order; way 0 is the guess. */
+    int ways, way;
+    const char* problem;
 };
 
 /* Forms that a weight may have on the device. */
