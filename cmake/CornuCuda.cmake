@@ -8,7 +8,7 @@ set_property(CACHE CORNU_WITH_CUDA PROPERTY STRINGS AUTO ON OFF)
 function(cornu_find_cuda_headers)
   find_path(CORNU_CUDA_HEADERS cublasLt.h
             HINTS ${CORNU_CUDA_INCLUDE} $ENV{CORNU_CUDA_INCLUDE} $ENV{CUDA_PATH}/include $ENV{CUDA_HOME}/include
-            PATHS /usr/local/cuda/include /usr/include)
+            PATHS /usr/local/cuda/include /usr/include NO_CMAKE_FIND_ROOT_PATH)
 endfunction()
 
 # The driver code, src/backend/cuda, for one plug-in: calls_real.c leads to the real runtime, calls_host.c to kernels/host.

@@ -39,7 +39,7 @@ static bool append(chain* c, const cn_act* act, int a, int b) {
 /* Appends the program behind a new fused or ew value; *result is its operand number. */
 static bool inline_value(chain* c, const cn_graph* g, cn_id v, int* result) {
     const cn_node* node = &g->nodes[v];
-    int base = c->count, inputs[CN_FUSED_INPUTS];
+    int base = c->count, inputs[CN_FUSED_INPUTS] = {0};
 
     for (int k = 0; k < node->input_count; k++) {
         inputs[k] = input_of(c, node->inputs[k]);

@@ -3,6 +3,7 @@ computes. See specs.py for what is tried and pack.py for the file.
 
 Prints PASS, FAIL and SKIP lines: a class or argument without a spec, a value that Keras rejects and a case without an oracle
 are named. The result is kept under BUILD/conform and made again when this generator, or Keras, is another one."""
+import fcntl
 import glob
 import hashlib
 import inspect
@@ -33,6 +34,9 @@ def main():
     if options.small:
         write_small(options.small)
         return 0
+    os.makedirs(folder, exist_ok=True)
+    lock = open(os.path.join(folder, "lock"), "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)  # one makes them, who comes meanwhile waits for them
     stamp = os.path.join(folder, "stamp.json")
     key = content_key(options)
     if os.path.exists(stamp):

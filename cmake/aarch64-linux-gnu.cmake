@@ -1,0 +1,23 @@
+# For 64-bit ARM (Jetson among them) by Debian's cross compiler: cmake --toolchain cmake/aarch64-linux-gnu.cmake -DCORNU_SYSROOT=DIR,
+# DIR made by tools/sysroot, or the root of a Jetson mounted here.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+set(CORNU_SYSROOT "" CACHE PATH "Root of an aarch64 system with the libraries")
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES CORNU_SYSROOT)
+set(CMAKE_SYSROOT ${CORNU_SYSROOT})
+set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH ${CORNU_SYSROOT})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_DIR} "")
+set(ENV{PKG_CONFIG_LIBDIR} "${CORNU_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${CORNU_SYSROOT}/usr/share/pkgconfig")
+set(ENV{PKG_CONFIG_SYSROOT_DIR} "${CORNU_SYSROOT}")
+# Programs of the build that run at once, such as the listing of tests, run under the emulator where there is one.
+find_program(CORNU_QEMU NAMES qemu-aarch64 qemu-aarch64-static)
+if(CORNU_QEMU)
+  set(CMAKE_CROSSCOMPILING_EMULATOR ${CORNU_QEMU} -L ${CORNU_SYSROOT})
+endif()
