@@ -472,6 +472,15 @@ typedef enum cornu_precision {
     CORNU_PRECISION_FP16 = 4
 } cornu_precision;
 
+/* A device has several ways of making some layers; which is the fastest is found out by timing them once for each problem, device and
+ * set of library versions, and remembered in files. Every way is right within the precision asked for; bits may differ. */
+typedef enum cornu_tune {
+    CORNU_TUNE_DEFAULT = 0, /* as the environment's CORNU_TUNE says (off, fast, full), else fast */
+    CORNU_TUNE_OFF = 1,     /* a guess by size; no file is read or written */
+    CORNU_TUNE_FAST = 2,    /* what the files do not know is timed, for 2 seconds at most when shapes are seen for the first time */
+    CORNU_TUNE_FULL = 3     /* all of it is timed, however long it takes */
+} cornu_tune;
+
 typedef struct cornu_session_options {
     size_t size;        /* sizeof(cornu_session_options) */
     const char* device; /* "auto", "cpu", "reference" (the slow exact one), "cuda", "cuda:N"; NULL: "auto" */
@@ -482,8 +491,13 @@ typedef struct cornu_session_options {
     uint64_t max_bytes;         /* refuse runs that need more memory for activations; 0: the memory of the machine */
     const char* const* outputs; /* names of layers whose outputs to return instead of the model's */
     int n_outputs;
+    cornu_tune tune;        /* on a CUDA device */
+    double tune_seconds;    /* for timing, instead of the above; 0: as above */
+    int deterministic;      /* 1: the same bits on every machine with this device and these libraries: no timing, no files */
+    const char* plan_cache; /* folder of the files; NULL: CORNU_PLAN_CACHE, else cornu/ in XDG_CACHE_HOME or ~/.cache; "": none */
 } cornu_session_options;
-#define CORNU_SESSION_OPTIONS_INIT {sizeof(cornu_session_options), NULL, CORNU_PRECISION_DEFAULT, 0, 0, 0, 0, NULL, 0}
+#define CORNU_SESSION_OPTIONS_INIT \
+    {sizeof(cornu_session_options), NULL, CORNU_PRECISION_DEFAULT, 0, 0, 0, 0, NULL, 0, CORNU_TUNE_DEFAULT, 0.0, 0, NULL}
 
 /* Makes a model ready to run. Whatever cannot run is refused, all of it in one message. The session keeps the model
  * alive. CORNU_UNSUPPORTED, CORNU_BAD_FILE (missing or misshapen variables), CORNU_NO_DEVICE, CORNU_NO_MEMORY.
@@ -526,6 +540,25 @@ CORNU_API cornu_status cornu_session_run(cornu_session* session, const cornu_ten
 CORNU_API cornu_status cornu_session_run_on_stream(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream);
 /* Waits for every run that was enqueued and fails as the first of them did. */
 CORNU_API cornu_status cornu_session_wait(cornu_session* session);
+
+/* Makes everything ready for inputs of the shapes in in[n_in], whose data is not read: the plan, weights on the device, the choice of ways. The
+ * first run of these shapes does it otherwise. Fails as cornu_session_run does. */
+CORNU_API cornu_status cornu_session_prepare(cornu_session* session, const cornu_tensor* in, int n_in);
+
+/* A problem that a device has several ways of solving, and the way that was chosen. */
+typedef struct cornu_tuning {
+    size_t size;         /* sizeof(cornu_tuning), set by the caller */
+    const char* problem; /* "matmul float32 1 x 512 x 784 ..."; borrowed until the session's next call */
+    int ways, way;       /* how many, and which; way 0 is the guess by size */
+    int steps;           /* of the model that are this problem */
+    int known, timed;    /* 1: it was found in the files; it was timed now. Neither: way 0, untimed */
+    double guess_ms, best_ms; /* of way 0 and of the way chosen; 0: not timed */
+} cornu_tuning;
+/* Rows of the shapes that the session last ran or was made ready for; none on a device without such choices. */
+CORNU_API int cornu_session_tuning_count(cornu_session* session);
+CORNU_API cornu_status cornu_session_tuning_get(cornu_session* session, int index, cornu_tuning* row);
+/* Why what was found out could not be written to the files, "" if it could. Borrowed until the session's next call. */
+CORNU_API const char* cornu_session_tuning_note(cornu_session* session);
 
 /* States of layers with stateful=True: they last from run to run of one session, begin as zeros and are never saved. Numbered in the order
  * in which the layers are called. */

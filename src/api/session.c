@@ -10,8 +10,9 @@ cornu_status cornu_session_create(cornu_model* model, const cornu_session_option
     if (options && options->size < sizeof(cornu_session_options)) {
         return CN_FAIL(BAD_ARGUMENT, "cornu_session_create: options->size is %zu; initialise options with CORNU_SESSION_OPTIONS_INIT", options->size);
     }
-    if (options && ((unsigned)options->precision > CORNU_PRECISION_FP16 || options->threads < 0 || options->n_outputs < 0)) {
-        return CN_FAIL(BAD_ARGUMENT, "cornu_session_create: precision, threads or n_outputs is out of range");
+    if (options && ((unsigned)options->precision > CORNU_PRECISION_FP16 || options->threads < 0 || options->n_outputs < 0 ||
+                    (unsigned)options->tune > CORNU_TUNE_FULL || !(options->tune_seconds >= 0.0))) {
+        return CN_FAIL(BAD_ARGUMENT, "cornu_session_create: precision, threads, n_outputs, tune or tune_seconds is out of range");
     }
     return cn_session_create(model, options, out);
 }
@@ -95,6 +96,28 @@ cornu_status cornu_session_run_on_stream(cornu_session* session, const cornu_ten
 cornu_status cornu_session_wait(cornu_session* session) {
     if (!session) return CN_FAIL(BAD_ARGUMENT, "cornu_session_wait: session is NULL");
     return cn_session_wait(session);
+}
+
+cornu_status cornu_session_prepare(cornu_session* session, const cornu_tensor* in, int n_in) {
+    CN_TRY(check_run(session, in, n_in, NULL, 0, "cornu_session_prepare"));
+    return cn_session_prepare(session, in, n_in);
+}
+
+int cornu_session_tuning_count(cornu_session* session) { return session ? cn_session_tuning(session).count : 0; }
+
+cornu_status cornu_session_tuning_get(cornu_session* session, int index, cornu_tuning* row) {
+    size_t size = row ? row->size : 0;
+
+    if (!session || size < sizeof *row) return CN_FAIL(BAD_ARGUMENT, "cornu_session_tuning_get: session or row is NULL, or row->size is not set");
+    if (index < 0 || index >= cn_session_tuning(session).count) return CN_FAIL(BAD_ARGUMENT, "cornu_session_tuning_get: there is no row %d", index);
+    *row = cn_session_tuning(session).rows[index];
+    row->size = size;
+    return CORNU_OK;
+}
+
+const char* cornu_session_tuning_note(cornu_session* session) {
+    const char* note = session ? cn_session_tuning(session).note : NULL;
+    return note ? note : "";
 }
 
 int cornu_session_state_count(cornu_session* session) { return session ? session->state_count : 0; }

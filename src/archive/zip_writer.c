@@ -12,6 +12,7 @@
 #include "archive/zip.h"
 #include "archive/zip_format.h"
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/size.h"
 
 #define ZIP64_LIMIT ((uint64_t)0x7FFFFFFF) /* Python's: above it ZIP64 fields are written */
@@ -68,13 +69,12 @@ static uint32_t dos_time(int64_t mtime) {
                       (seconds / 60 % 60) << 5 | seconds % 60 / 2);
 }
 
-/* Notes a name; refuses a second one, which readers understand differently. FNV-1a of 64 bits. */
+/* Notes a name; refuses a second one, which readers understand differently. */
 static cornu_status add_name(cn_zip_writer* writer, const char* name, size_t size) {
     const char* hashes = writer->hashes.data;
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = cn_hash(CN_HASH_START, name, size);
     uint64_t other;
 
-    for (size_t i = 0; i < size; i++) hash = (hash ^ (uint8_t)name[i]) * 0x100000001b3u;
     for (size_t at = 0; at < writer->hashes.size; at += sizeof other) {
         memcpy(&other, hashes + at, sizeof other);
         if (other == hash) return CN_FAIL(BAD_ARGUMENT, "zip member '%s' is written twice", name);

@@ -15,7 +15,18 @@ typedef struct cn_device_options {
     cornu_precision precision;
     int threads; /* 0: as many as the machine has */
     int index;   /* of the device */
+    cornu_tune tune;
+    double tune_seconds;
+    bool deterministic;
+    const char* plan_cache; /* outlives the device; may be NULL */
 } cn_device_options;
+
+/* The choices of an executable, in its memory. */
+typedef struct cn_tuning {
+    const cornu_tuning* rows; /* size not set */
+    int count;
+    const char* note; /* why they could not be kept; NULL: they could */
+} cn_tuning;
 
 /* Makes another form of a constant: bytes at dst from the dense elements at src. user: the bytes given with it. */
 typedef cornu_status (*cn_derive)(const void* user, const void* src, void* dst);
@@ -94,6 +105,8 @@ typedef struct cn_backend {
     cornu_status (*check_address)(cn_device* device, const void* address);
     /* Waits for everything that runs enqueued; fails as they did. NULL: nothing is ever enqueued. */
     cornu_status (*wait)(cn_executable* executable);
+    /* NULL: it has no choices. */
+    cn_tuning (*tuning)(const cn_executable* executable);
     bool is_host; /* it runs on the host: ops placed there need no segment of their own */
 } cn_backend;
 

@@ -5,6 +5,7 @@
 #define CN_BACKEND_PLUGIN_H
 
 #include "backend/backend.h"
+#include "base/hash.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,9 +38,7 @@ typedef const cn_plugin* (*cn_plugin_entry)(void);
 static inline uint64_t cn_plugin_layout(void) {
     const uint64_t sizes[] = {sizeof(cn_plan), sizeof(cn_graph), sizeof(cn_node), sizeof(cn_attr), sizeof(cn_type), sizeof(cn_weights), sizeof(cn_resident),
                               sizeof(cn_run), sizeof(cn_backend), sizeof(cn_device_options), CN_OP_COUNT, CN_EW_COUNT};
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) hash = (hash ^ sizes[i]) * 0x100000001b3u;
-    return hash;
+    return cn_hash(CN_HASH_START, sizes, sizeof sizes);
 }
 
 /* The plug-in, opened at the first call. CORNU_NO_DEVICE: there is none, or it cannot be used; the sentence says which and what to do. Thread-safe. */

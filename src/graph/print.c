@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/dtype.h"
+#include "base/hash.h"
 #include "graph/graph.h"
 
 static const char* short_name(cornu_dtype dtype) {
@@ -87,14 +88,6 @@ static void print_rnn(cn_buf* out, const cn_rnn_attr* a) {
     if (a->sequences) cn_buf_text(out, " sequences");
 }
 
-/* FNV-1a of a constant's bytes: what it holds is part of the text form. */
-static uint64_t hash_bytes(const void* data, uint64_t size) {
-    const unsigned char* bytes = data;
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (uint64_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 0x100000001b3u;
-    return hash;
-}
-
 static void print_attr(const cn_graph* g, const cn_node* node, cn_buf* out) {
     static const char* const reduce_names[] = {"sum", "mean", "prod", "max", "min", "any", "all"};
     static const char* const pad_names[] = {"constant", "reflect", "symmetric", "edge"};
@@ -111,7 +104,7 @@ static void print_attr(const cn_graph* g, const cn_node* node, cn_buf* out) {
         case CN_ATTR_port: cn_buf_format(out, " index=%d name=%s", a->port.index, a->port.name); break;
         case CN_ATTR_constant: {
             const cn_type* t = &g->types[node->output];
-            cn_buf_format(out, " hash=%016" PRIx64, hash_bytes(a->constant.data, cn_type_bytes(t)));
+            cn_buf_format(out, " hash=%016" PRIx64, cn_hash(CN_HASH_START, a->constant.data, cn_type_bytes(t)));
             break;
         }
         case CN_ATTR_variable: cn_buf_format(out, " slot=%d name=%s", a->variable.slot, a->variable.name); break;

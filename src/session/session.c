@@ -136,6 +136,10 @@ static cornu_status copy_options(cornu_session* s, const cornu_session_options* 
     s->seed = options->seed;
     s->max_bytes = options->max_bytes ? options->max_bytes : physical_bytes();
     s->precision = options->precision;
+    if (options->plan_cache) {
+        s->plan_cache = cn_arena_strdup(&s->arena, options->plan_cache);
+        if (!s->plan_cache) return CN_NO_MEMORY(strlen(options->plan_cache));
+    }
     s->lowering.max_elements = s->max_bytes; /* an element has at least one byte */
     s->lowering.n_outputs = options->outputs ? options->n_outputs : 0;
     names = cn_arena_array(&s->arena, (size_t)s->lowering.n_outputs + 1, sizeof *names);
@@ -187,6 +191,10 @@ cornu_status cn_session_create(cornu_model* model, const cornu_session_options* 
     s->device_index = device.index;
     device.precision = options->precision;
     device.threads = options->threads;
+    device.tune = options->tune;
+    device.tune_seconds = options->tune_seconds;
+    device.deterministic = options->deterministic != 0;
+    device.plan_cache = s->plan_cache;
     CN_STEP(cn_document_upgraded(model->document, &s->doc));
     s->lowering.root = cn_document_root(s->doc);
     CN_STEP(cn_lower_ports(s->doc, NULL, &s->arena, &s->inputs, &s->input_count));
@@ -404,10 +412,10 @@ done:
     return st;
 }
 
-cornu_status cn_session_run(cornu_session* s, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream) {
+/* Takes the model's lock, shared, with a store that holds the variables' present values, unless that fails. */
+static cornu_status lock_fresh(cornu_session* s) {
     cornu_status st = CORNU_OK;
 
-    if (stream && !s->backend->wait) return CN_FAIL(BAD_ARGUMENT, "a stream is given, but the session runs on %s", s->backend->describe(s->device));
     (void)pthread_rwlock_rdlock(&s->model->lock);
     while (st == CORNU_OK && cn_store_stale(s->model->store)) {
         (void)pthread_rwlock_unlock(&s->model->lock);
@@ -416,6 +424,28 @@ cornu_status cn_session_run(cornu_session* s, const cornu_tensor* in, int n_in, 
         (void)pthread_rwlock_unlock(&s->model->lock);
         (void)pthread_rwlock_rdlock(&s->model->lock);
     }
+    return st;
+}
+
+cornu_status cn_session_prepare(cornu_session* s, const cornu_tensor* in, int n_in) {
+    cn_compiled* c;
+    cornu_status st = lock_fresh(s);
+
+    if (st == CORNU_OK) st = cn_session_types(s, in, n_in, s->types);
+    if (st == CORNU_OK) st = cn_session_compile(s, s->types, &c);
+    (void)pthread_rwlock_unlock(&s->model->lock);
+    return st;
+}
+
+cn_tuning cn_session_tuning(const cornu_session* s) {
+    return s->shapes && s->backend->tuning ? s->backend->tuning(s->shapes->executable) : (cn_tuning){NULL, 0, NULL};
+}
+
+cornu_status cn_session_run(cornu_session* s, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream) {
+    cornu_status st;
+
+    if (stream && !s->backend->wait) return CN_FAIL(BAD_ARGUMENT, "a stream is given, but the session runs on %s", s->backend->describe(s->device));
+    st = lock_fresh(s);
     if (st == CORNU_OK) st = run_locked(s, in, n_in, out, n_out, stream);
     (void)pthread_rwlock_unlock(&s->model->lock);
     return st;

@@ -28,6 +28,7 @@ struct cornu_session {
     int device_index; /* N of "cuda:N" */
     cn_lower_options lowering; /* training, outputs */
     cornu_precision precision;
+    const char* plan_cache; /* in the arena, or NULL */
     uint64_t seed, max_bytes, runs;
     cn_port* inputs; /* in the arena */
     int input_count;
@@ -63,6 +64,10 @@ cornu_status cn_session_learn_states(cornu_session* session, const cn_program* p
 cornu_status cn_session_bind_states(cornu_session* session, const cn_program* program, const void** inputs, void** outputs);
 void cn_session_advance_states(cornu_session* session);
 cornu_status cn_session_run(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream);
+/* The compiled form for these tensors' shapes, kept. */
+cornu_status cn_session_prepare(cornu_session* session, const cornu_tensor* in, int n_in);
+/* The choices of the shapes used last. */
+cn_tuning cn_session_tuning(const cornu_session* session);
 cornu_status cn_session_wait(cornu_session* session);
 
 #ifdef __cplusplus

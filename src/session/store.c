@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backend/cpu/ref.h"
+#include "base/hash.h"
 
 typedef struct derived {
     struct derived* next;
@@ -161,12 +162,6 @@ done:
     return st;
 }
 
-static uint64_t hash_text(const char* text) {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    return hash;
-}
-
 static uint64_t version_sum(const cn_program* program) {
     uint64_t sum = 0;
     for (int i = 0; i < program->slot_count; i++) sum += program->slots[i]->version;
@@ -211,7 +206,7 @@ static cornu_status add_entry(cn_store* store, cn_program* program, const char* 
     entry->bytes = cn_type_bytes(&program->graph.types[program->graph.count - 1]);
     entry->data = cn_alloc_aligned(entry->bytes);
     entry->key = cn_strdup(key);
-    entry->hash = hash_text(key);
+    entry->hash = cn_hash(CN_HASH_START, key, strlen(key));
     entry->program = *program;
     memset(program, 0, sizeof *program);
     if (!entry->data || !entry->key) {
@@ -239,7 +234,7 @@ cornu_status cn_store_get(cn_store* store, const cn_program* program, cn_id v, c
     CN_STEP(copy_expression(program, v, &expression));
     cn_graph_print(&expression.graph, &key);
     CN_STEP(cn_buf_check(&key));
-    hash = hash_text(key.data);
+    hash = cn_hash(CN_HASH_START, key.data, key.size);
     (void)pthread_mutex_lock(&store->lock);
     for (cn_store_entry* e = store->buckets[hash % BUCKETS]; e && !*out; e = e->next) {
         if (e->hash == hash && strcmp(e->key, key.data) == 0) *out = e;

@@ -101,6 +101,8 @@ static const char* file_name(const char* path) {
     return slash ? slash + 1 : path;
 }
 
+size_t cn_lt_version(void) { return source.lt_version ? source.lt_version() : 0; }
+
 bool cn_cuda_lost(void) { return atomic_load(&lost); }
 
 cornu_status cn_cuda_check(cudaError_t error, const char* call, const char* file, int line) {

@@ -97,8 +97,12 @@ typedef struct cn_calls_source {
     cn_cublaslt_calls lt;
     const char* (*error_name)(cudaError_t error);   /* "cudaErrorMemoryAllocation" */
     const char* (*error_text)(cudaError_t error);   /* "out of memory" */
+    size_t (*lt_version)(void);                     /* 130100 */
 } cn_calls_source;
 cornu_status cn_calls_fill(cn_calls_source* out);
+
+/* cuBLASLt's version, 130100. */
+size_t cn_lt_version(void);
 
 cornu_status cn_cuda_check(cudaError_t error, const char* call, const char* file, int line);
 cornu_status cn_lt_check(cublasStatus_t error, const char* call, const char* file, int line);

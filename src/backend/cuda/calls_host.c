@@ -3,6 +3,8 @@
 
 const char* cn_calls_kind(void) { return "host execution"; }
 
+static size_t no_version(void) { return 0; }
+
 cornu_status cn_calls_fill(cn_calls_source* out) {
 #define CN_CALL(result, name, parameters, arguments) out->cuda.name = cuda##name;
     CN_CUDA_CALLS(CN_CALL)
@@ -12,6 +14,7 @@ cornu_status cn_calls_fill(cn_calls_source* out) {
 #undef CN_CALL
     out->error_name = cudaGetErrorName;
     out->error_text = cudaGetErrorString;
+    out->lt_version = no_version;
     return CORNU_OK;
 }
 

@@ -97,5 +97,5 @@ cornu_status cn_calls_fill(cn_calls_source* out) {
 #define CN_CALL(result, name, parameters, arguments) CN_TRY(find(library, "cublasLt" #name, &out->lt.name));
     CN_CUBLASLT_CALLS(CN_CALL)
 #undef CN_CALL
-    return CORNU_OK;
+    return find(library, "cublasLtGetVersion", &out->lt_version);
 }

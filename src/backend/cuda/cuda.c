@@ -7,6 +7,7 @@
 
 #include "backend/cuda/device.h"
 #include "backend/cuda/steps.h"
+#include "backend/cuda/tune.h"
 #include "backend/plugin.h"
 #include "base/alloc.h"
 
@@ -17,7 +18,8 @@ struct cn_device {
     int index, capability;
     cudaStream_t stream;
     cublasLtHandle_t lt;
-    char text[320];
+    uint64_t l2_bytes;
+    char text[320], title[640];
 };
 
 /* ---- device ---- */
@@ -25,6 +27,9 @@ struct cn_device {
 cublasLtHandle_t cn_device_lt(const cn_device* device) { return device->lt; }
 cudaStream_t cn_device_stream(const cn_device* device) { return device->stream; }
 int cn_device_capability(const cn_device* device) { return device->capability; }
+
+const char* cn_device_title(const cn_device* device) { return device->title; }
+uint64_t cn_device_l2_bytes(const cn_device* device) { return device->l2_bytes; }
 
 static cornu_status count_devices(int* devices) {
     cudaError_t error;
@@ -68,6 +73,19 @@ static void close_device(cn_device* device) {
     cn_free(device);
 }
 
+static cornu_status describe_device(cn_device* device, const struct cudaDeviceProp* p) {
+    int driver = 0, runtime = 0;
+
+    CN_CUDA(cn_calls()->DriverGetVersion(&driver));
+    CN_CUDA(cn_calls()->RuntimeGetVersion(&runtime));
+    device->l2_bytes = p->l2CacheSize > 0 ? (uint64_t)p->l2CacheSize : 0;
+    (void)snprintf(device->text, sizeof device->text, "cuda:%d (%s)", device->index, p->name);
+    (void)snprintf(device->title, sizeof device->title, "%s, sm_%d%d, %d multiprocessors, L2 %d, memory bus %d; cornu %s, ways %d, runtime %d, cuBLASLt %zu, driver %d", p->name,
+                   p->major, p->minor, p->multiProcessorCount, p->l2CacheSize, p->memoryBusWidth, CN_PLUGIN_VERSION, CN_CUDA_WAYS, runtime, cn_lt_version(),
+                   driver / 1000);
+    return CORNU_OK;
+}
+
 static cornu_status open_device(const cn_device_options* options, cn_device** out) {
     cn_device* device = NULL;
     struct cudaDeviceProp properties;
@@ -85,7 +103,7 @@ static cornu_status open_device(const cn_device_options* options, cn_device** ou
     device->options = *options;
     device->index = options->index;
     device->capability = properties.major * 10 + properties.minor;
-    (void)snprintf(device->text, sizeof device->text, "cuda:%d (%s)", device->index, properties.name);
+    CN_STEP(describe_device(device, &properties));
     CN_STEP(CN_CUDA_OK(cn_calls()->SetDevice(device->index)));
     CN_STEP(CN_CUDA_OK(cn_calls()->StreamCreateWithFlags(&device->stream, cudaStreamNonBlocking)));
     CN_STEP(CN_LT_OK(cn_lt()->Create(&device->lt)));
@@ -286,12 +304,15 @@ static cornu_status prepare(cn_device* device, const cn_plan* plan, cn_weights* 
     CN_STEP(prepare_steps(e));
     CN_STEP(get_weights(e));
     CN_STEP(get_memory(e));
+    CN_STEP(cn_cuda_tune(e, &device->options));
     *out = (cn_executable*)e;
     e = NULL;
 done:
     destroy((cn_executable*)e);
     return st;
 }
+
+static cn_tuning tuning_of(const cn_executable* executable) { return ((const cn_cuda_executable*)executable)->tuning; }
 
 /* ---- memory of the device that callers give ---- */
 
@@ -329,6 +350,7 @@ static const cn_backend backend = {
     .is_host = false,
     .check_address = check_address,
     .wait = cn_cuda_wait,
+    .tuning = tuning_of,
 };
 
 static cn_plugin table;

@@ -79,11 +79,14 @@ struct cn_cuda_executable {
     cudaGraphExec_t graph; /* of all steps, with that arena; NULL until the second run */
     cudaStream_t enqueued; /* where runs were enqueued that nobody has waited for */
     bool waiting;
+    cn_tuning tuning; /* in the arena */
 };
 
 /* run.c: one run; waiting for those that were enqueued; forgetting the captured graph. */
 cornu_status cn_cuda_run(cn_executable* executable, const cn_run* run);
 cornu_status cn_cuda_wait(cn_executable* executable);
+/* Makes the values' addresses those in this arena; NULL: in none yet. */
+void cn_cuda_bind(cn_cuda_executable* e, void* arena);
 void cn_cuda_release_graph(cn_cuda_executable* e);
 
 /* Makes a step's launch and data. CORNU_OK with step->launch NULL: not for this family. Results with no elements never get here. */

@@ -17,6 +17,9 @@ cudaStream_t cn_device_stream(const cn_device* device);
 int cn_device_capability(const cn_device* device);
 int cn_device_index(const cn_device* device);
 const char* cn_device_text(const cn_device* device);
+/* What times on it depend on: the device and the versions of everything between it and a step. */
+const char* cn_device_title(const cn_device* device);
+uint64_t cn_device_l2_bytes(const cn_device* device);
 
 /* Where weights live on device `index`: the store's blocks (weights.c). CORNU_NO_DEVICE beyond the most devices. */
 cornu_status cn_cuda_residence(int index, const cn_residence** out);

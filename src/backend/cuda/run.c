@@ -17,8 +17,7 @@ void cn_cuda_release_graph(cn_cuda_executable* e) {
     e->runs = 0;
 }
 
-/* Where every value lies with this arena. */
-static void bind(cn_cuda_executable* e, void* arena) {
+void cn_cuda_bind(cn_cuda_executable* e, void* arena) {
     const cn_plan* plan = e->plan;
 
     if (e->bound == arena && arena) return;
@@ -157,7 +156,7 @@ cornu_status cn_cuda_run(cn_executable* executable, const cn_run* run) {
     CN_TRY(refuse_lost(e));
     CN_CUDA(cn_calls()->SetDevice(cn_device_index(e->device)));
     if (e->waiting && (e->enqueued != stream || !run->enqueue)) CN_TRY(cn_cuda_wait(executable)); /* the pinned memory is in use */
-    bind(e, run->arena);
+    cn_cuda_bind(e, run->arena);
     st = run_on(e, run, stream);
     if (st == CORNU_OK && run->enqueue) {
         e->waiting = true;
