@@ -10,6 +10,9 @@
  *     stride 2:   o + pad = 0 . 2 . 4 . 6      phase 0: kernel cells j with j dilation even
  *                         . 1 . 3 . 5 .        phase 1: those with j dilation odd
  *
+ * A zero that stands for a cell outside x times an infinite weight is NaN, but such cells have no part in a sum: sums that are NaN are made again
+ * over the cells inside x.
+ *
  * Depthwise: threads along the channels, POSITIONS outputs of a row each. Sums in float32, or float64 for float64.
  * y must not alias the inputs. */
 #include "kernels/conv.h"
@@ -46,14 +49,15 @@ struct image_source {
         for (int d = 0; d < 3; d++) cell[d] *= a.dilation[d];
         offset = ((cell[0] * a.x_dims[1] + cell[1]) * a.x_dims[2] + cell[2]) * a.channels + first_channel + channel;
     }
-    CN_DEVICE T get(int line) const {
-        bool reads = inside && line < lines;
+    CN_DEVICE bool reads(int line) const {
+        bool inside_x = inside && line < lines;
         for (int d = 0; d < 3; d++) {
             const int64_t at = rows.origin[d][line] + cell[d];
-            reads = reads && at >= 0 && at < a.x_dims[d];
+            inside_x = inside_x && at >= 0 && at < a.x_dims[d];
         }
-        return reads ? cn_load_as<D, T>(a.dtype, a.x, rows.base[line] + offset) : static_cast<T>(0);
+        return inside_x;
     }
+    CN_DEVICE T get(int line) const { return reads(line) ? cn_load_as<D, T>(a.dtype, a.x, rows.base[line] + offset) : static_cast<T>(0); }
 };
 
 /* Fills the table for outputs row0 ...: the whole block, a barrier after it. */
@@ -69,6 +73,18 @@ CN_DEVICE void find_rows(const cn_conv_args& a, const row_table<LINES>& rows, in
         rows.base[line] = (((n * a.x_dims[0] + o[0]) * a.x_dims[1] + o[1]) * a.x_dims[2] + o[2]) * a.channels;
     }
     __syncthreads();
+}
+
+/* A product of row `line` and column `column` over the cells inside x alone. */
+template <typename T, typename Image, typename Kernel>
+CN_DEVICE T sum_inside(Image& image, Kernel& kernel, int64_t inner, int line, int column) {
+    T total = 0;
+    for (int64_t k = 0; k < inner; k++) {
+        image.seek(k);
+        kernel.seek(k);
+        if (image.reads(line)) total += image.get(line) * kernel.get(column);
+    }
+    return total;
 }
 
 template <int LINES, int D, typename T>
@@ -89,11 +105,20 @@ CN_KERNEL(CN_TILE_THREADS(LINES)) conv_tiled(cn_conv_args a, int64_t row_count, 
         cn_matrix_source<D, T> kernel = {a.kernel, a.dtype, false, group * columns + column0, 1, a.filters, columns - column0, inner, 0, false};
         find_rows<LINES>(a, rows, row0, row_count);
         cn_tile_product<LINES>(image, kernel, inner, a_tile, b_tile, sum);
+        unsigned again = 0;
         for (int i = 0; i < 16; i++) {
             const int64_t row = row0 + cn_tile_row<LINES>(i / 4), column = column0 + cn_tile_column<LINES>(i % 4), filter = group * columns + column;
             if (row >= row_count || column >= columns) continue;
             cn_tile_finish<D, T>(a.dtype, a.y, a.bias, a.residual, a.act, row * a.filters + filter, filter, sum[i / 4][i % 4]);
+            if (sum[i / 4][i % 4] != sum[i / 4][i % 4]) again |= 1u << i;
         }
+        for (; again; again &= again - 1) {
+            const int i = __ffs(static_cast<int>(again)) - 1, line = cn_tile_row<LINES>(i / 4), column = cn_tile_column<LINES>(i % 4);
+            const int64_t filter = group * columns + column0 + column;
+            const T total = sum_inside<T>(image, kernel, inner, line, column);
+            cn_tile_finish<D, T>(a.dtype, a.y, a.bias, a.residual, a.act, (row0 + line) * a.filters + filter, filter, total);
+        }
+        __syncthreads(); /* the table is read until here */
     }
 }
 
@@ -169,14 +194,15 @@ struct phase_source {
         }
         offset = channel - ((back[0] * a.x_dims[1] + back[1]) * a.x_dims[2] + back[2]) * a.channels;
     }
-    CN_DEVICE T get(int line) const {
-        bool reads = inside && line < lines;
+    CN_DEVICE bool reads(int line) const {
+        bool inside_x = inside && line < lines;
         for (int d = 0; d < 3; d++) {
             const int64_t at = rows.origin[d][line] - back[d];
-            reads = reads && at >= 0 && at < a.x_dims[d];
+            inside_x = inside_x && at >= 0 && at < a.x_dims[d];
         }
-        return reads ? cn_load_as<D, T>(a.dtype, a.x, rows.base[line] + offset) : static_cast<T>(0);
+        return inside_x;
     }
+    CN_DEVICE T get(int line) const { return reads(line) ? cn_load_as<D, T>(a.dtype, a.x, rows.base[line] + offset) : static_cast<T>(0); }
 };
 
 /* Elements (filter, kernel cell and channel) of the kernel, for the cells of one phase. */
@@ -252,10 +278,17 @@ CN_KERNEL(CN_TILE_THREADS(LINES)) conv_transpose_tiled(cn_conv_args a, phase_gri
         phase_kernel_source<D, T> kernel = {a, phase, column0, a.filters - column0, inner, true, 0, false};
         find_phase_rows<LINES>(a, phase, rows, place, row0, row_count);
         cn_tile_product<LINES>(image, kernel, inner, a_tile, b_tile, sum);
+        unsigned again = 0;
         for (int i = 0; i < 16; i++) {
             const int64_t column = column0 + cn_tile_column<LINES>(i % 4);
             if (row0 + cn_tile_row<LINES>(i / 4) >= row_count || column >= a.filters) continue;
             cn_tile_finish<D, T>(a.dtype, a.y, a.bias, a.residual, a.act, place[cn_tile_row<LINES>(i / 4)] * a.filters + column, column, sum[i / 4][i % 4]);
+            if (sum[i / 4][i % 4] != sum[i / 4][i % 4]) again |= 1u << i;
+        }
+        for (; again; again &= again - 1) {
+            const int i = __ffs(static_cast<int>(again)) - 1, line = cn_tile_row<LINES>(i / 4), column = cn_tile_column<LINES>(i % 4);
+            const T total = sum_inside<T>(image, kernel, inner, line, column);
+            cn_tile_finish<D, T>(a.dtype, a.y, a.bias, a.residual, a.act, place[line] * a.filters + column0 + column, column0 + column, total);
         }
         __syncthreads();
     }

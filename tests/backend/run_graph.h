@@ -111,6 +111,7 @@ inline std::vector<std::vector<char>> run(const cn_graph& g, const cn_backend& b
     void* arena = nullptr;
     cn_device_options options = {};
     options.threads = o.lanes;
+    options.precision = CORNU_PRECISION_STRICT;
     EXPECT_EQ(cn_graph_verify(&g), CORNU_OK) << cornu_last_error();
     EXPECT_EQ(cn_plan_create(&g, backend.alignment, &plan), CORNU_OK) << cornu_last_error();
     if (!plan) return out;

@@ -60,13 +60,13 @@ static cornu_status make_product(const cn_lt_problem* p, cn_lt_product* out) {
     return make_layout(p, p->columns, p->rows, p->y_step, &out->y);
 }
 
-/* The first algorithm that the library proposes; *found false: none. Partial sums stay in the type of the sums. */
+/* The algorithms that the library proposes; *found false: none. Partial sums stay in the type of the sums. */
 static cornu_status choose(cn_cuda_executable* e, const cn_lt_problem* p, cn_lt_product* out, bool* found) {
     uint64_t workspace = cn_device_capability(e->device) >= 90 ? WORKSPACE_BYTES_SM90 : WORKSPACE_BYTES;
     uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, aligns[3] = {(uint32_t)p->b_align, (uint32_t)p->a_align, (uint32_t)p->y_align};
     const void* aligned = (const void*)(uintptr_t)16; /* the library looks at the bias's alignment only */
     cublasLtMatmulPreference_t preference = NULL;
-    cublasLtMatmulHeuristicResult_t result;
+    cublasLtMatmulHeuristicResult_t results[CN_LT_WAYS];
     cublasStatus_t error;
     int count = 0;
     cornu_status st = CORNU_OK;
@@ -79,13 +79,15 @@ static cornu_status choose(cn_cuda_executable* e, const cn_lt_problem* p, cn_lt_
     CN_STEP(set_preference(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &aligns[2], sizeof aligns[2]));
     CN_STEP(set_preference(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &aligns[2], sizeof aligns[2]));
     if (p->bias) CN_STEP(set_product(out->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &aligned, sizeof aligned));
-    error = cn_lt()->MatmulAlgoGetHeuristic(cn_device_lt(e->device), out->product, out->a, out->b, out->y, out->y, preference, 1, &result, &count);
+    error = cn_lt()->MatmulAlgoGetHeuristic(cn_device_lt(e->device), out->product, out->a, out->b, out->y, out->y, preference, CN_LT_WAYS, results, &count);
     if (error != CUBLAS_STATUS_NOT_SUPPORTED) CN_STEP(cn_lt_check(error, "cublasLtMatmulAlgoGetHeuristic", __FILE__, __LINE__));
-    *found = error == CUBLAS_STATUS_SUCCESS && count > 0 && result.state == CUBLAS_STATUS_SUCCESS;
-    if (!*found) goto done;
-    out->algorithm = result.algo;
-    out->workspace_bytes = result.workspaceSize;
-    cn_cuda_need_scratch(e, out->workspace_bytes);
+    for (int i = 0; error == CUBLAS_STATUS_SUCCESS && i < count; i++) {
+        if (results[i].state != CUBLAS_STATUS_SUCCESS) continue;
+        out->algorithms[out->ways] = results[i].algo;
+        out->workspace_bytes[out->ways++] = results[i].workspaceSize;
+        cn_cuda_need_scratch(e, results[i].workspaceSize);
+    }
+    *found = out->ways > 0;
 done:
     if (preference) (void)cn_lt()->MatmulPreferenceDestroy(preference);
     return st;
@@ -112,7 +114,7 @@ void cn_lt_product_deinit(cn_lt_product* p) {
     *p = (cn_lt_product){0};
 }
 
-cornu_status cn_lt_product_run(const cn_lt_product* p, const cn_cuda_frame* frame, const cn_lt_operands* operands) {
+cornu_status cn_lt_product_run(const cn_lt_product* p, int way, const cn_cuda_frame* frame, const cn_lt_operands* operands) {
     double one = 1, beta = p->residual ? 1 : 0;
     float one_float = 1, beta_float = p->residual ? 1 : 0;
     const void* scale = p->is_double ? (const void*)&one : (const void*)&one_float;
@@ -120,6 +122,6 @@ cornu_status cn_lt_product_run(const cn_lt_product* p, const cn_cuda_frame* fram
 
     if (p->bias) CN_TRY(set_product(p->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &operands->bias, sizeof operands->bias));
     return CN_LT_OK(cn_lt()->Matmul(cn_device_lt(frame->executable->device), p->product, scale, operands->b, p->a, operands->a, p->b, scale_residual,
-                                    p->residual ? operands->residual : operands->y, p->y, operands->y, p->y, &p->algorithm, frame->scratch, p->workspace_bytes,
-                                    frame->queue.stream));
+                                    p->residual ? operands->residual : operands->y, p->y, operands->y, p->y, &p->algorithms[way], frame->scratch,
+                                    p->workspace_bytes[way], frame->queue.stream));
 }

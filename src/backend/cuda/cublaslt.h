@@ -20,11 +20,14 @@ typedef struct cn_lt_problem {
     bool residual; /* laid out as y */
 } cn_lt_problem;
 
+#define CN_LT_WAYS 8 /* algorithms that are asked for */
+
 typedef struct cn_lt_product {
     cublasLtMatmulDesc_t product;
     cublasLtMatrixLayout_t a, b, y;
-    cublasLtMatmulAlgo_t algorithm;
-    uint64_t workspace_bytes;
+    cublasLtMatmulAlgo_t algorithms[CN_LT_WAYS]; /* as the library ranks them */
+    uint64_t workspace_bytes[CN_LT_WAYS];
+    int ways;
     bool is_double, bias, residual;
 } cn_lt_product;
 
@@ -34,11 +37,12 @@ typedef struct cn_lt_operands {
     void* y;
 } cn_lt_operands;
 
-/* Finds out how the library makes it, and asks for the workspace. *found false: it has no way, out holds nothing. */
+/* Finds out how the library makes it, and asks for the workspace of its greediest way. *found false: it has no way, out holds nothing. */
 cornu_status cn_lt_product_init(cn_cuda_executable* e, const cn_lt_problem* problem, cn_lt_product* out, bool* found);
 /* Accepts what is zeroed. */
 void cn_lt_product_deinit(cn_lt_product* p);
-cornu_status cn_lt_product_run(const cn_lt_product* p, const cn_cuda_frame* frame, const cn_lt_operands* operands);
+/* way: below p->ways. */
+cornu_status cn_lt_product_run(const cn_lt_product* p, int way, const cn_cuda_frame* frame, const cn_lt_operands* operands);
 
 #ifdef __cplusplus
 }

@@ -2,20 +2,28 @@
  *
  * The batch's axes are merged where all operands go through them evenly, and into the rows where b is the same for all: a Dense layer over
  * [B, T, K] is one product of B T rows. What is left is one axis for the library and a few calls for the others, or all of it for the kernel.
- * The library adds bias and residual and applies relu; every other activation follows by a kernel of our own. */
+ * The library adds bias and residual and applies relu; every other activation follows by a kernel of our own.
+ *
+ * Ways of a step: the algorithms that the library proposes; the kernel for few rows, first up to FEW_ROWS of them, last above; the kernel for
+ * everything where the library has nothing. */
 #include "backend/cuda/product.h"
+
+#include <stdio.h>
 
 #include "backend/cuda/cublaslt.h"
 #include "base/dtype.h"
 #include "kernels/matmul.h"
+#include "kernels/skinny.h"
 
+#define FEW_ROWS 8
 #define MAX_CALLS 256 /* of the library a run; more are left to the kernel */
 #define ALIGNMENT 256u
 
 typedef struct product_step {
     cn_cuda_product product;
     int slot; /* of b among the weights, -1: the value */
-    bool by_library, finish; /* finish: bias or activation by our own kernel */
+    bool finish; /* bias or activation of the library's product by our own kernel */
+    int skinny;  /* the way by the kernel for few rows, -1: none */
     int axis; /* of the batch that the library goes through; -1: none */
     cn_lt_product library;
 } product_step;
@@ -90,20 +98,20 @@ static cn_lt_problem problem_of(const product_step* s) {
 
 /* Asks with the bias and relu in the library, then without them. */
 static cornu_status try_library(cn_cuda_executable* e, const cn_node* node, product_step* s) {
-    bool with_bias = node->input_count > 2 && node->inputs[2] != CN_NONE, relu = s->product.act.fn == CN_EW_relu;
+    bool found = false, with_bias = node->input_count > 2 && node->inputs[2] != CN_NONE, relu = s->product.act.fn == CN_EW_relu;
     cn_lt_problem problem = problem_of(s);
 
     problem.residual = node->input_count > 3 && node->inputs[3] != CN_NONE;
     if (s->product.dtype != CORNU_FLOAT64) { /* no epilogues for it */
         problem.bias = with_bias;
         problem.relu = relu;
-        CN_TRY(cn_lt_product_init(e, &problem, &s->library, &s->by_library));
+        CN_TRY(cn_lt_product_init(e, &problem, &s->library, &found));
         s->finish = s->product.act.fn != CN_EW_copy && !relu;
-        if (s->by_library || (!with_bias && !relu)) return CORNU_OK;
+        if (found || (!with_bias && !relu)) return CORNU_OK;
     }
     problem.bias = problem.relu = false;
     s->finish = with_bias || s->product.act.fn != CN_EW_copy;
-    return cn_lt_product_init(e, &problem, &s->library, &s->by_library);
+    return cn_lt_product_init(e, &problem, &s->library, &found);
 }
 
 static void* moved(const void* data, cornu_dtype dtype, int64_t elements) { return (char*)(uintptr_t)data + elements * (int64_t)cornu_dtype_size(dtype); }
@@ -117,7 +125,7 @@ static cornu_status finish(const cn_cuda_step* step, const cn_cuda_frame* frame)
     return CN_CUDA_OK(cn_k_bias_act(&frame->queue, &args));
 }
 
-static cornu_status launch_library(const cn_cuda_step* step, const cn_cuda_frame* frame) {
+static cornu_status launch_library(const cn_cuda_step* step, int way, const cn_cuda_frame* frame) {
     const product_step* s = step->data;
     const cn_cuda_product* p = &s->product;
     int64_t calls = batch_count(p) / (s->axis >= 0 ? p->batch_dims[s->axis] : 1);
@@ -138,7 +146,7 @@ static cornu_status launch_library(const cn_cuda_step* step, const cn_cuda_frame
         part.b = moved(whole.b, p->dtype, b_at);
         part.y = moved(whole.y, p->dtype, y_at);
         if (whole.residual) part.residual = moved(whole.residual, p->dtype, y_at);
-        CN_TRY(cn_lt_product_run(&s->library, frame, &part));
+        CN_TRY(cn_lt_product_run(&s->library, way, frame, &part));
     }
     return s->finish ? finish(step, frame) : CORNU_OK;
 }
@@ -148,7 +156,22 @@ static void destroy(cn_cuda_step* step) {
     cn_lt_product_deinit(&s->library);
 }
 
-/* ---- by the kernel ---- */
+/* ---- by the kernels ---- */
+
+static bool fits_skinny(const cn_cuda_product* p) {
+    bool shape = p->batch_ndim == 0 && p->swapped_b && (!p->swapped_a || p->rows == 1) && p->rows <= CN_SKINNY_ROWS;
+    return shape && cn_dtype_is_float(p->dtype) && p->dtype != CORNU_FLOAT64;
+}
+
+static cornu_status launch_skinny(const cn_cuda_step* step, const cn_cuda_frame* frame) {
+    const product_step* s = step->data;
+    const cn_cuda_product* p = &s->product;
+    cn_skinny_args args = {.dtype = (int)p->dtype, .x = cn_cuda_in(step, frame, 0), .bias = cn_cuda_in(step, frame, 2), .residual = cn_cuda_in(step, frame, 3),
+                           .y = cn_cuda_out(step, frame), .rows = p->rows, .columns = p->columns, .inner = p->inner, .act = cn_cuda_epilogue(&p->act)};
+
+    args.weights = s->slot >= 0 ? frame->weights[s->slot] : cn_cuda_in(step, frame, 1);
+    return CN_CUDA_OK(cn_k_skinny(&frame->queue, &args));
+}
 
 static cornu_status launch_kernel(const cn_cuda_step* step, const cn_cuda_frame* frame) {
     const product_step* s = step->data;
@@ -172,6 +195,40 @@ static cornu_status launch_kernel(const cn_cuda_step* step, const cn_cuda_frame*
     return CN_CUDA_OK(cn_k_matmul(&frame->queue, &args));
 }
 
+/* ---- the step ---- */
+
+static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame) {
+    const product_step* s = step->data;
+
+    if (step->way == s->skinny) return launch_skinny(step, frame);
+    if (s->library.ways == 0) return launch_kernel(step, frame);
+    return launch_library(step, s->skinny == 0 ? step->way - 1 : step->way, frame);
+}
+
+/* Lists the ways, and says what the problem is. */
+static cornu_status find_ways(cn_cuda_executable* e, cn_cuda_step* step, product_step* s) {
+    const cn_cuda_product* p = &s->product;
+    const cn_node* node = step->node;
+    char batch[CORNU_MAX_DIMS * 72];
+    size_t at = 0;
+
+    step->ways = s->library.ways > 0 ? s->library.ways : 1;
+    if (fits_skinny(p)) {
+        s->skinny = p->rows <= FEW_ROWS || s->library.ways == 0 ? 0 : step->ways;
+        step->ways = s->library.ways + 1;
+    }
+    if (step->ways == 1) return CORNU_OK;
+    batch[0] = 0;
+    for (int i = 0; i < p->batch_ndim; i++) {
+        at += (size_t)snprintf(batch + at, sizeof batch - at, " %lld:%lld:%lld", (long long)p->batch_dims[i], (long long)p->a_steps[i], (long long)p->b_steps[i]);
+    }
+    step->problem = cn_arena_format(&e->arena, "product %s precision %d %lldx%lldx%lld%s%s%s%s%s act %d %g %g %g%s ways %d",
+                                    cornu_dtype_name(p->dtype), (int)e->precision, (long long)p->rows, (long long)p->columns, (long long)p->inner,
+                                    p->swapped_a ? " ta" : "", p->swapped_b ? " tb" : "", cn_cuda_input_type(e, node, 2) ? " bias" : "",
+                                    cn_cuda_input_type(e, node, 3) ? " residual" : "", s->finish ? " finish" : "", (int)p->act.fn, p->act.p, p->act.q, p->act.r, batch, step->ways);
+    return step->problem ? CORNU_OK : CN_NO_MEMORY(sizeof batch);
+}
+
 cornu_status cn_cuda_prepare_product(cn_cuda_executable* e, cn_cuda_step* step, const cn_cuda_product* product) {
     product_step* s = cn_cuda_data(e, step, sizeof *s);
     bool floats = cn_dtype_is_float(product->dtype);
@@ -179,7 +236,7 @@ cornu_status cn_cuda_prepare_product(cn_cuda_executable* e, cn_cuda_step* step, 
 
     if (!s) return CN_NO_MEMORY(sizeof *s);
     s->product = *product;
-    s->slot = s->axis = -1;
+    s->slot = s->axis = s->skinny = -1;
     merge_batch(&s->product);
     /* Weights as [columns, inner]: the form in which the library has the most ways. */
     if (floats && !s->product.swapped_b && s->product.batch_ndim == 0) CN_TRY(cn_cuda_weight(e, step->node, 1, CN_CUDA_SWAPPED, &s->slot));
@@ -189,7 +246,7 @@ cornu_status cn_cuda_prepare_product(cn_cuda_executable* e, cn_cuda_step* step, 
     }
     calls = batch_count(&s->product) / (s->axis >= 0 ? s->product.batch_dims[s->axis] : 1);
     if (floats && calls <= MAX_CALLS) CN_TRY(try_library(e, step->node, s));
-    step->launch = s->by_library ? launch_library : launch_kernel;
-    if (s->by_library) step->destroy = destroy;
-    return CORNU_OK;
+    step->launch = launch;
+    if (s->library.ways > 0) step->destroy = destroy;
+    return find_ways(e, step, s);
 }
