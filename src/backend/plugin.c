@@ -115,6 +115,7 @@ static void destroy(cn_executable* executable) {
 static cornu_status run(cn_executable* executable, const cn_run* with) { return copied(plugin->backend->run(executable, with)); }
 static cornu_status check_address(cn_device* device, const void* address) { return copied(plugin->backend->check_address(device, address)); }
 static cornu_status wait_for(cn_executable* executable) { return copied(plugin->backend->wait(executable)); }
+static void peak(cn_device* device, cn_peak* out) { plugin->backend->peak(device, out); }
 
 const cn_backend cn_backend_cuda = {
     .name = "cuda",
@@ -131,4 +132,5 @@ const cn_backend cn_backend_cuda = {
     .is_host = false,
     .check_address = check_address,
     .wait = wait_for,
+    .peak = peak,
 };

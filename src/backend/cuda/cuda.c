@@ -106,6 +106,8 @@ static cornu_status alloc_memory(cn_device* device, uint64_t bytes, void** out) 
     return CN_CUDA_OK(cn_calls()->Malloc(out, bytes ? bytes : ALIGNMENT));
 }
 
+static void peak(cn_device* device, cn_peak* out) { cn_cuda_peak(device->index, out); }
+
 static void free_memory(cn_device* device, void* memory) {
     (void)cn_calls()->SetDevice(device->index);
     if (memory) (void)cn_calls()->Free(memory);
@@ -329,6 +331,7 @@ static const cn_backend backend = {
     .is_host = false,
     .check_address = check_address,
     .wait = cn_cuda_wait,
+    .peak = peak,
 };
 
 static cn_plugin table;
