@@ -117,6 +117,9 @@ CORNU_API cornu_status cornu_tensor_from_dlpack(const void* dl_managed_tensor, c
 /* A new DLManagedTensor over the tensor's elements. Elements owned by the library go with it: its deleter frees them, and tensor->owner is NULL afterwards; the
  * caller's must outlive it. CORNU_BAD_ARGUMENT: strings. CORNU_NO_MEMORY. */
 CORNU_API cornu_status cornu_tensor_to_dlpack(cornu_tensor* tensor, void** dl_managed_tensor);
+/* A copy of a dense tensor's elements in new memory of a device: CORNU_HOST, or a CUDA device's number. The elements are the library's: cornu_tensor_release frees them.
+ * Complete on return. CORNU_BAD_ARGUMENT: strings, or no elements to copy; CORNU_NO_DEVICE; CORNU_NO_MEMORY; CORNU_DEVICE_ERROR. Thread-safe. */
+CORNU_API cornu_status cornu_tensor_copy(const cornu_tensor* tensor, int32_t device, cornu_tensor* out);
 /* Frees elements owned by the library and sets data and owner to NULL. Leaves the caller's data alone. */
 CORNU_API void cornu_tensor_release(cornu_tensor* tensor);
 

@@ -115,6 +115,11 @@ typedef struct cn_backend {
     cornu_status (*wait)(cn_executable* executable);
     /* NULL: not known. */
     void (*peak)(cn_device* device, cn_peak* out);
+    /* Memory of device `index` that belongs to no opened device, for callers' tensors; a copy between it and any memory, complete on
+     * return. NULL: the device's memory is the host's. */
+    cornu_status (*take_memory)(int index, uint64_t bytes, void** out);
+    void (*give_back_memory)(int index, void* memory);
+    cornu_status (*copy_memory)(int index, void* dst, const void* src, uint64_t bytes);
     bool is_host; /* it runs on the host: ops placed there need no segment of their own */
 } cn_backend;
 

@@ -332,6 +332,9 @@ static const cn_backend backend = {
     .check_address = check_address,
     .wait = cn_cuda_wait,
     .peak = peak,
+    .take_memory = cn_cuda_take_memory,
+    .give_back_memory = cn_cuda_give_back_memory,
+    .copy_memory = cn_cuda_copy_memory,
 };
 
 static cn_plugin table;
