@@ -117,6 +117,9 @@ CORNU_API cornu_status cornu_tensor_from_dlpack(const void* dl_managed_tensor, c
 /* A new DLManagedTensor over the tensor's elements. Elements owned by the library go with it: its deleter frees them, and tensor->owner is NULL afterwards; the
  * caller's must outlive it. CORNU_BAD_ARGUMENT: strings. CORNU_NO_MEMORY. */
 CORNU_API cornu_status cornu_tensor_to_dlpack(cornu_tensor* tensor, void** dl_managed_tensor);
+/* A copy of a dense tensor's elements in new memory of a device: CORNU_HOST, or a CUDA device's number. The elements are the library's: cornu_tensor_release frees them.
+ * Complete on return. CORNU_BAD_ARGUMENT: strings, or no elements to copy; CORNU_NO_DEVICE; CORNU_NO_MEMORY; CORNU_DEVICE_ERROR. Thread-safe. */
+CORNU_API cornu_status cornu_tensor_copy(const cornu_tensor* tensor, int32_t device, cornu_tensor* out);
 /* Frees elements owned by the library and sets data and owner to NULL. Leaves the caller's data alone. */
 CORNU_API void cornu_tensor_release(cornu_tensor* tensor);
 
@@ -583,6 +586,42 @@ typedef struct cornu_session_info {
     uint64_t runs;
 } cornu_session_info;
 CORNU_API cornu_status cornu_session_get_info(cornu_session* session, cornu_session_info* info);
+
+/* ---- Where the time of a run goes ---- */
+
+typedef struct cornu_profile cornu_profile;
+/* Runs the model 3 times and then `runs` times twice: as cornu_session_run does, and step by step with a clock around each step: events on a CUDA device. in is
+ * that of cornu_session_run. Steps of a batch that the CPU splits over threads run on one thread, part after part. *out is the caller's: cornu_profile_destroy. States of layers
+ * go on by that many runs. CORNU_BAD_ARGUMENT: also runs outside 1 to 10000. One thread at a time on one session. */
+CORNU_API cornu_status cornu_session_profile(cornu_session* session, const cornu_tensor* in, int n_in, int runs, cornu_profile** out);
+CORNU_API void cornu_profile_destroy(cornu_profile* profile);
+
+/* The whole. Strings are borrowed until the profile is destroyed. */
+typedef struct cornu_profile_info {
+    size_t size; /* sizeof(cornu_profile_info), set by the caller */
+    const char* device;      /* as cornu_session_info has it */
+    int64_t step_count;      /* rows */
+    double run_ms;           /* median of an ordinary run; on a CUDA device of the captured graph, without copies of host tensors */
+    double steps_ms;         /* sum of the rows' times */
+    double peak_gb_per_s;    /* the most that the device's memory gives, in 1e9 bytes; 0: not known */
+    double peak_gflop_per_s; /* the most that its dense products give in the session's precision, in 1e9 operations; 0: not known */
+} cornu_profile_info;
+CORNU_API cornu_status cornu_profile_get_info(const cornu_profile* profile, cornu_profile_info* info);
+
+/* One step: what the device does for one node of the graph, in order. Strings are borrowed until the profile is destroyed. */
+typedef struct cornu_profile_step {
+    size_t size; /* sizeof(cornu_profile_step), set by the caller */
+    const char* layer;  /* it came from, "" where no layer has it */
+    const char* op;     /* "matmul", "conv", ...: an op of cornu_support_get */
+    const char* kernel; /* the first kernel or library function that it launched; "" on the CPU */
+    const char* result; /* type of what it makes, "f32[1,112,112,64]" */
+    int32_t launches;   /* kernels and library calls in one run */
+    double ms;          /* median */
+    uint64_t flops;     /* of one run: what the result asks for; a multiplication and an addition are two */
+    uint64_t bytes;     /* each input read once and the result written once: what has to move at least */
+} cornu_profile_step;
+/* CORNU_NOT_FOUND past the last. */
+CORNU_API cornu_status cornu_profile_get_step(const cornu_profile* profile, int64_t index, cornu_profile_step* step);
 
 /* The text form of the graph for the given input shapes (data not read). The text is the caller's: cornu_free. */
 CORNU_API cornu_status cornu_session_graph_text(cornu_session* session, const cornu_tensor* in, int n_in, char** out);

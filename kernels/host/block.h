@@ -29,6 +29,7 @@ typedef struct cn_host_kernel {
     void (*kernel)(void);
     int arg_count;
     const size_t* arg_sizes; /* bytes of each argument; copies must be aligned to 16 */
+    const char* name;        /* what cudaFuncGetName gives */
 } cn_host_kernel;
 
 /* Whether a launch is within the limits of every device: cudaErrorInvalidConfiguration, cudaErrorInvalidValue (shared memory). */

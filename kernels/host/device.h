@@ -56,7 +56,7 @@ const cn_host_kernel* cn_host_kernel_of(void (*kernel)(P...)) {
     static std::unordered_map<void (*)(P...), cn_host_kernel> kernels;
     const std::lock_guard<std::mutex> lock(mutex);
     return &kernels.try_emplace(kernel, cn_host_kernel{cn_host_arguments<P...>::invoke, reinterpret_cast<void (*)(void)>(kernel), static_cast<int>(sizeof...(P)),
-                                                        cn_host_arguments<P...>::sizes()}).first->second;
+                                                        cn_host_arguments<P...>::sizes(), __PRETTY_FUNCTION__}).first->second;
 }
 
 /* ---- barriers and warps ------------------------------------------------------------------------------------------------ */

@@ -353,6 +353,28 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp* out, int device) {
     return cudaSuccess;
 }
 
+/* Of a device with round figures: 1 GHz, and 1 GHz of memory on a bus of 512 bits. */
+cudaError_t cudaDeviceGetAttribute(int* out, enum cudaDeviceAttr which, int device) {
+    struct cudaDeviceProp properties;
+    cudaError_t error = cudaGetDeviceProperties(&properties, device);
+    if (error != cudaSuccess) return error;
+    switch (which) {
+        case cudaDevAttrClockRate:
+        case cudaDevAttrMemoryClockRate: *out = 1000000; break;
+        case cudaDevAttrGlobalMemoryBusWidth: *out = 512; break;
+        case cudaDevAttrMultiProcessorCount: *out = properties.multiProcessorCount; break;
+        case cudaDevAttrComputeCapabilityMajor: *out = properties.major; break;
+        case cudaDevAttrComputeCapabilityMinor: *out = properties.minor; break;
+        default: return result(cudaErrorInvalidValue);
+    }
+    return cudaSuccess;
+}
+
+cudaError_t cudaFuncGetName(const char** out, const void* kernel) {
+    *out = static_cast<const cn_host_kernel*>(kernel)->name;
+    return *out ? cudaSuccess : result(cudaErrorInvalidValue);
+}
+
 /* ---- memory ---- */
 
 namespace {

@@ -70,6 +70,24 @@ struct cn_weights {
     const char* (*last_error)(void);
 };
 
+/* What a profiled run says of the step of one node; a backend adds to it. */
+typedef struct cn_profile_step {
+    double ms;
+    int launches;    /* of kernels and library calls; on the host 1 */
+    char kernel[48]; /* the first of them, "" where the op's name says all */
+} cn_profile_step;
+
+typedef struct cn_profile {
+    cn_profile_step* steps; /* of each node of the plan's graph */
+    double run_ms;          /* of all steps as runs usually make them, without copies of host tensors; 0: not told apart */
+} cn_profile;
+
+/* The most that a device can do, 0: not known. */
+typedef struct cn_peak {
+    double bytes_per_s;
+    double float32, tf32, half; /* operations per second in dense products */
+} cn_peak;
+
 /* One run. */
 typedef struct cn_run {
     const void* const* inputs; /* dense elements of each input port, host */
@@ -81,6 +99,7 @@ typedef struct cn_run {
     const bool* outputs_on_device;
     void* stream; /* the caller's, or NULL */
     bool enqueue; /* every input and output is on the device: return when the work is on the stream */
+    cn_profile* profile; /* NULL, or where to write what each step took: steps run one by one, parts of a batch one after the other */
 } cn_run;
 
 typedef struct cn_backend {
@@ -107,6 +126,13 @@ typedef struct cn_backend {
     cornu_status (*wait)(cn_executable* executable);
     /* NULL: it has no choices. */
     cn_tuning (*tuning)(const cn_executable* executable);
+    /* NULL: not known. */
+    void (*peak)(cn_device* device, cn_peak* out);
+    /* Memory of device `index` that belongs to no opened device, for callers' tensors; a copy between it and any memory, complete on
+     * return. NULL: the device's memory is the host's. */
+    cornu_status (*take_memory)(int index, uint64_t bytes, void** out);
+    void (*give_back_memory)(int index, void* memory);
+    cornu_status (*copy_memory)(int index, void* dst, const void* src, uint64_t bytes);
     bool is_host; /* it runs on the host: ops placed there need no segment of their own */
 } cn_backend;
 

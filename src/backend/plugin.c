@@ -116,6 +116,21 @@ static cornu_status run(cn_executable* executable, const cn_run* with) { return 
 static cornu_status check_address(cn_device* device, const void* address) { return copied(plugin->backend->check_address(device, address)); }
 static cornu_status wait_for(cn_executable* executable) { return copied(plugin->backend->wait(executable)); }
 static cn_tuning tuning_of(const cn_executable* executable) { return plugin->backend->tuning(executable); }
+static void peak(cn_device* device, cn_peak* out) { plugin->backend->peak(device, out); }
+static cornu_status take_memory(int index, uint64_t bytes, void** out) {
+    const cn_plugin* table;
+
+    *out = NULL;
+    CN_TRY(cn_plugin_open(&table));
+    return copied(table->backend->take_memory(index, bytes, out));
+}
+static void give_back_memory(int index, void* memory) { plugin->backend->give_back_memory(index, memory); }
+static cornu_status copy_memory(int index, void* dst, const void* src, uint64_t bytes) {
+    const cn_plugin* table;
+
+    CN_TRY(cn_plugin_open(&table));
+    return copied(table->backend->copy_memory(index, dst, src, bytes));
+}
 
 const cn_backend cn_backend_cuda = {
     .name = "cuda",
@@ -133,4 +148,8 @@ const cn_backend cn_backend_cuda = {
     .check_address = check_address,
     .wait = wait_for,
     .tuning = tuning_of,
+    .peak = peak,
+    .take_memory = take_memory,
+    .give_back_memory = give_back_memory,
+    .copy_memory = copy_memory,
 };

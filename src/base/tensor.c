@@ -1,4 +1,6 @@
-/* Tensor values. Elements owned by the library are marked by `owner`, which is what to free. */
+/* Tensor values. Elements owned by the library are marked by `owner`: on the host what to free, on a device a cn_tensor_owner. */
+#include "base/tensor.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -36,7 +38,13 @@ int64_t cornu_tensor_count(const cornu_tensor* tensor) {
 
 void cornu_tensor_release(cornu_tensor* tensor) {
     if (!tensor || !tensor->owner) return;
-    cn_free_aligned(tensor->owner);
+    if (tensor->device == CORNU_HOST) {
+        cn_free_aligned(tensor->owner);
+    } else {
+        cn_tensor_owner* owner = tensor->owner;
+        owner->release(owner->device, owner->memory);
+        cn_free(owner);
+    }
     tensor->owner = NULL;
     tensor->data = NULL;
 }

@@ -377,7 +377,7 @@ static bool only_device(const cornu_session* s, int n_in, int n_out) {
 
 /* The run itself, under the model's lock, held shared. */
 static cornu_status run_locked(cornu_session* s, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream) {
-    cn_run run = {.stream = stream, .seed = s->seed, .counter = s->runs};
+    cn_run run = {.stream = stream, .seed = s->seed, .counter = s->runs, .profile = s->profile};
     uint64_t made = 0;
     cn_compiled* c;
     cornu_status st = CORNU_OK;

@@ -43,6 +43,7 @@ struct cornu_session {
     bool* inputs_on_device; /* of each of pointers: an address of the device */
     void** results;         /* of the outputs */
     bool* results_on_device;
+    cn_profile* profile;      /* of the run, NULL but for profiled runs */
     cn_session_state* states; /* in the arena */
     int state_count;
     void** converted;       /* inputs of another dtype, converted: kept from run to run */

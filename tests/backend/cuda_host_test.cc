@@ -133,7 +133,7 @@ void invoke(void (*kernel)(), void** args) { reinterpret_cast<void (*)(Arguments
 
 TEST_F(CudaHost, StaleAddressInAKernelsArguments) {
     static const size_t sizes[] = {sizeof(Arguments)};
-    const cn_host_kernel kernel = {invoke, reinterpret_cast<void (*)()>(set_first), 1, sizes};
+    const cn_host_kernel kernel = {invoke, reinterpret_cast<void (*)()>(set_first), 1, sizes, "set_first"};
     Arguments a = {3, static_cast<float*>(block(8))};
     void* args[] = {&a};
     cudaGraph_t graph = nullptr;

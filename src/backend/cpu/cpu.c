@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 struct cn_device {
     cn_device_options options;
     const cn_loops* loops;
@@ -201,7 +203,11 @@ static cornu_status run_part(cn_cpu_lane* lane, const cn_run* run, int64_t part)
     const cn_cpu_executable* e = lane->executable;
 
     bind(lane, run, part);
-    for (int i = 0; i < e->step_count; i++) CN_TRY(e->steps[i].run(&e->steps[i], lane));
+    for (int i = 0; i < e->step_count; i++) {
+        double start = run->profile ? cn_now_ms() : 0;
+        CN_TRY(e->steps[i].run(&e->steps[i], lane));
+        if (run->profile) cn_host_note(run->profile, e->steps[i].node->output, start);
+    }
     cn_host_outputs(lane->host, &lane->run);
     return CORNU_OK;
 }
@@ -263,8 +269,13 @@ static cornu_status run_crew(cn_cpu_executable* e, const cn_run* run) {
 static cornu_status run(cn_executable* executable, const cn_run* r) {
     cn_cpu_executable* e = (cn_cpu_executable*)executable;
     int threads = cn_cpu_openmp_enter(&e->openmp);
-    cornu_status st = e->plan->repeats == 1 ? run_part(&e->lanes[0], r, 0) : run_crew(e, r);
+    cornu_status st = CORNU_OK;
 
+    if (e->plan->repeats == 1 || r->profile) {
+        for (int64_t part = 0; part < e->plan->repeats && st == CORNU_OK; part++) st = run_part(&e->lanes[0], r, part);
+    } else {
+        st = run_crew(e, r);
+    }
     cn_cpu_openmp_leave(&e->openmp, threads);
     return st;
 }

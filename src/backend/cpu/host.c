@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 cornu_status cn_host_alloc(cn_device* device, uint64_t bytes, void** out) {
     (void)device;
     *out = bytes > SIZE_MAX ? NULL : cn_alloc_aligned((size_t)bytes);
@@ -79,8 +81,18 @@ void cn_host_outputs(const cn_host_executable* e, const cn_run* run) {
     }
 }
 
+void cn_host_note(cn_profile* profile, cn_id i, double start_ms) {
+    profile->steps[i].ms += cn_now_ms() - start_ms;
+    profile->steps[i].launches++;
+}
+
 cornu_status cn_host_run(cn_host_executable* e, const cn_run* run) {
-    for (int s = 0; s < e->plan->step_count; s++) CN_TRY(cn_host_step(e, run, e->plan->steps[s]));
+    for (int s = 0; s < e->plan->step_count; s++) {
+        int i = e->plan->steps[s];
+        double start = run->profile ? cn_now_ms() : 0;
+        CN_TRY(cn_host_step(e, run, i));
+        if (run->profile && e->plan->places[i].kind == CN_PLACE_ARENA) cn_host_note(run->profile, i, start);
+    }
     cn_host_outputs(e, run);
     return CORNU_OK;
 }

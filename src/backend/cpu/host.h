@@ -21,6 +21,8 @@ cornu_status cn_host_alloc(cn_device* device, uint64_t bytes, void** out);
 void cn_host_free(cn_device* device, void* memory);
 cornu_status cn_host_prepare(const cn_plan* plan, cn_weights* weights, cn_host_executable** out);
 void cn_host_destroy(cn_host_executable* executable);
+/* Notes in a profile that the step of node i began at start_ms and has ended. */
+void cn_host_note(cn_profile* profile, cn_id i, double start_ms);
 /* Elements of a value during a run. */
 void* cn_host_value(const cn_host_executable* executable, const cn_run* run, cn_id v);
 /* Runs one step of the plan by the reference. */

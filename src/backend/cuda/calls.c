@@ -195,6 +195,24 @@ static bool happens_anyway(const char* name) {
     return strncmp(name, "Free", 4) == 0 || ends_with(name, "Destroy") || ends_with(name, "Synchronize");
 }
 
+/* ---- watching ---- */
+
+static _Thread_local cn_calls_watched* watched;
+
+void cn_calls_watch(cn_calls_watched* out) {
+    if (out) memset(out, 0, sizeof *out);
+    watched = out;
+}
+
+/* kernel: of a launch, else NULL. */
+static void watch(const char* prefix, const char* name, const void* kernel) {
+    const char* text = NULL;
+
+    if (!watched || watched->count++ > 0) return;
+    if (kernel && source.cuda.FuncGetName(&text, kernel) == cudaSuccess && text) (void)snprintf(watched->first, sizeof watched->first, "%s", text);
+    else (void)snprintf(watched->first, sizeof watched->first, "%s%s", prefix, name);
+}
+
 /* A status of cuBLASLt for an error that may have been meant for CUDA. */
 static cublasStatus_t lt_error(int error) {
     bool meant = strncmp(injected.name, "Lt.", 3) == 0 && !is_fatal((cudaError_t)error);
@@ -233,6 +251,30 @@ static cudaError_t counted_end_capture(cudaStream_t s, cudaGraph_t* out) {
     return (cudaError_t)error;
 }
 
+/* Calls that put work on a stream are watched. */
+static cudaError_t watched_launch(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s) {
+    watch("cuda", "LaunchKernel", kernel);
+    return counted_LaunchKernel(kernel, grid, block, args, shared_bytes, s);
+}
+
+static cudaError_t watched_copy(void* dst, const void* src, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t s) {
+    watch("cuda", "MemcpyAsync", NULL);
+    return counted_MemcpyAsync(dst, src, bytes, kind, s);
+}
+
+static cudaError_t watched_set(void* dst, int value, size_t bytes, cudaStream_t s) {
+    watch("cuda", "MemsetAsync", NULL);
+    return counted_MemsetAsync(dst, value, bytes, s);
+}
+
+static cublasStatus_t watched_matmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void* alpha, const void* a, cublasLtMatrixLayout_t a_layout,
+                                     const void* b, cublasLtMatrixLayout_t b_layout, const void* beta, const void* c, cublasLtMatrixLayout_t c_layout,
+                                     void* d, cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algo, void* workspace,
+                                     size_t workspace_bytes, cudaStream_t s) {
+    watch("cublasLt", "Matmul", NULL);
+    return counted_lt_Matmul(handle, desc, alpha, a, a_layout, b, b_layout, beta, c, c_layout, d, d_layout, algo, workspace, workspace_bytes, s);
+}
+
 /* ---- the tables ---- */
 
 #define CN_CALL(result, name, parameters, arguments) .name = counted_##name,
@@ -240,7 +282,7 @@ static cn_cuda_calls calls = {CN_CUDA_CALLS(CN_CALL)};
 #undef CN_CALL
 
 #define CN_CALL(result, name, parameters, arguments) .name = counted_lt_##name,
-static const cn_cublaslt_calls lt_calls = {CN_CUBLASLT_CALLS(CN_CALL)};
+static cn_cublaslt_calls lt_calls = {CN_CUBLASLT_CALLS(CN_CALL)};
 #undef CN_CALL
 
 const cn_cuda_calls* cn_calls(void) { return &calls; }
@@ -255,6 +297,10 @@ cornu_status cn_calls_open(void) {
         source_open = st == CORNU_OK;
         (void)counted_StreamEndCapture; /* the other one stands in for it */
         calls.StreamEndCapture = counted_end_capture;
+        calls.LaunchKernel = watched_launch;
+        calls.MemcpyAsync = watched_copy;
+        calls.MemsetAsync = watched_set;
+        lt_calls.Matmul = watched_matmul;
     }
     (void)pthread_mutex_unlock(&open_lock);
     return st;

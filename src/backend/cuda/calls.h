@@ -52,6 +52,8 @@ extern "C" {
     CN_CALL(cudaError_t, EventRecord, (cudaEvent_t event, cudaStream_t s), (event, s)) \
     CN_CALL(cudaError_t, EventSynchronize, (cudaEvent_t event), (event)) \
     CN_CALL(cudaError_t, EventElapsedTime, (float* ms, cudaEvent_t start, cudaEvent_t end), (ms, start, end)) \
+    CN_CALL(cudaError_t, DeviceGetAttribute, (int* out, enum cudaDeviceAttr attr, int device), (out, attr, device)) \
+    CN_CALL(cudaError_t, FuncGetName, (const char** out, const void* kernel), (out, kernel)) \
     CN_CALL(cudaError_t, LaunchKernel, (const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s), (kernel, grid, block, args, shared_bytes, s))
 
 /* The same of cuBLASLt. */
@@ -103,6 +105,13 @@ cornu_status cn_calls_fill(cn_calls_source* out);
 
 /* cuBLASLt's version, 130100. */
 size_t cn_lt_version(void);
+/* What this thread put on streams between two calls of cn_calls_watch: for profiles. */
+typedef struct cn_calls_watched {
+    int count;       /* kernels, products of cuBLASLt, copies */
+    char first[256]; /* what the first was: a kernel's name as the linker knows it, "cublasLtMatmul", "cudaMemcpyAsync", "cudaMemsetAsync" */
+} cn_calls_watched;
+/* From now on this thread's calls are noted in *out; NULL ends it. */
+void cn_calls_watch(cn_calls_watched* out);
 
 cornu_status cn_cuda_check(cudaError_t error, const char* call, const char* file, int line);
 cornu_status cn_lt_check(cublasStatus_t error, const char* call, const char* file, int line);

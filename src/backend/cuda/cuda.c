@@ -124,6 +124,8 @@ static cornu_status alloc_memory(cn_device* device, uint64_t bytes, void** out) 
     return CN_CUDA_OK(cn_calls()->Malloc(out, bytes ? bytes : ALIGNMENT));
 }
 
+static void peak(cn_device* device, cn_peak* out) { cn_cuda_peak(device->index, out); }
+
 static void free_memory(cn_device* device, void* memory) {
     (void)cn_calls()->SetDevice(device->index);
     if (memory) (void)cn_calls()->Free(memory);
@@ -351,6 +353,10 @@ static const cn_backend backend = {
     .check_address = check_address,
     .wait = cn_cuda_wait,
     .tuning = tuning_of,
+    .peak = peak,
+    .take_memory = cn_cuda_take_memory,
+    .give_back_memory = cn_cuda_give_back_memory,
+    .copy_memory = cn_cuda_copy_memory,
 };
 
 static cn_plugin table;

@@ -82,6 +82,9 @@ struct cn_cuda_executable {
     cn_tuning tuning; /* in the arena */
 };
 
+/* profile.c: the steps one by one, with what each took; the most that the device can do. */
+cornu_status cn_cuda_profile(cn_cuda_executable* e, cudaStream_t stream, cn_profile* profile);
+void cn_cuda_peak(int device, cn_peak* out);
 /* run.c: one run; waiting for those that were enqueued; forgetting the captured graph. */
 cornu_status cn_cuda_run(cn_executable* executable, const cn_run* run);
 cornu_status cn_cuda_wait(cn_executable* executable);

@@ -21,6 +21,11 @@ const char* cn_device_text(const cn_device* device);
 const char* cn_device_title(const cn_device* device);
 uint64_t cn_device_l2_bytes(const cn_device* device);
 
+/* memory.c: memory of device `index` for callers' tensors; a copy from or to it, complete on return. */
+cornu_status cn_cuda_take_memory(int index, uint64_t bytes, void** out);
+void cn_cuda_give_back_memory(int index, void* memory);
+cornu_status cn_cuda_copy_memory(int index, void* dst, const void* src, uint64_t bytes);
+
 /* Where weights live on device `index`: the store's blocks (weights.c). CORNU_NO_DEVICE beyond the most devices. */
 cornu_status cn_cuda_residence(int index, const cn_residence** out);
 

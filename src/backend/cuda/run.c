@@ -143,7 +143,7 @@ cornu_status cn_cuda_wait(cn_executable* executable) {
 
 static cornu_status run_on(cn_cuda_executable* e, const cn_run* run, cudaStream_t stream) {
     CN_TRY(send_inputs(e, run, stream));
-    CN_TRY(run_steps(e, stream));
+    CN_TRY(run->profile ? cn_cuda_profile(e, stream, run->profile) : run_steps(e, stream));
     return get_outputs(e, run, stream);
 }
 
