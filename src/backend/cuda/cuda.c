@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/cuda/device.h"
+#include "backend/cuda/precision.h"
 #include "backend/cuda/steps.h"
 #include "backend/plugin.h"
 #include "base/alloc.h"
@@ -283,6 +284,7 @@ static cornu_status prepare(cn_device* device, const cn_plan* plan, cn_weights* 
     e->frame.queue = (cn_queue){device->stream, cn_calls()->LaunchKernel};
     e->frame.executable = e;
     CN_STEP(CN_CUDA_OK(cn_calls()->SetDevice(device->index)));
+    CN_STEP(cn_cuda_find_heads(e));
     CN_STEP(prepare_steps(e));
     CN_STEP(get_weights(e));
     CN_STEP(get_memory(e));
