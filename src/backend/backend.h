@@ -94,6 +94,7 @@ typedef struct cn_backend {
     cornu_status (*check_address)(cn_device* device, const void* address);
     /* Waits for everything that runs enqueued; fails as they did. NULL: nothing is ever enqueued. */
     cornu_status (*wait)(cn_executable* executable);
+    bool has_precisions; /* it computes as the session's precision says; others compute in the model's own dtypes */
     bool is_host; /* it runs on the host: ops placed there need no segment of their own */
 } cn_backend;
 

@@ -329,6 +329,7 @@ static const cn_backend backend = {
     .destroy = destroy,
     .run = cn_cuda_run,
     .is_host = false,
+    .has_precisions = true,
     .check_address = check_address,
     .wait = cn_cuda_wait,
 };
