@@ -467,12 +467,14 @@ CORNU_API void cornu_check_destroy(cornu_check* check);
 
 typedef struct cornu_session cornu_session;
 
+/* What a CUDA session makes of the model's float32. Values whose dtype the model's own policies chose (float16, bfloat16, float64), integers and
+ * bools are the same in every mode; so are inputs, outputs, states and variables. The CPU computes float32 whatever is asked for. */
 typedef enum cornu_precision {
-    CORNU_PRECISION_DEFAULT = 0,
-    CORNU_PRECISION_STRICT = 1,
-    CORNU_PRECISION_TF32 = 2,
-    CORNU_PRECISION_BF16 = 3,
-    CORNU_PRECISION_FP16 = 4
+    CORNU_PRECISION_DEFAULT = 0, /* convolutions and large products round their factors to TF32, as TensorFlow and JAX do; else float32 */
+    CORNU_PRECISION_STRICT = 1,  /* float32 */
+    CORNU_PRECISION_TF32 = 2,    /* every convolution and product of matrices rounds its factors to TF32 */
+    CORNU_PRECISION_BF16 = 3,    /* values and weights are bfloat16 from the first product on, sums float32; what bfloat16 does not suit stays float32 */
+    CORNU_PRECISION_FP16 = 4     /* the same with float16, whose largest number is 65504 */
 } cornu_precision;
 
 /* A device has several ways of making some layers; which is the fastest is found out by timing them once for each problem, device and
@@ -581,7 +583,7 @@ typedef struct cornu_session_info {
     size_t size; /* sizeof(cornu_session_info), set by the caller */
     const char* device;    /* "cpu", "cuda:0 (NVIDIA H200)", ... */
     const char* backend;   /* "reference", "cpu", "cuda" */
-    const char* precision; /* what is used */
+    const char* precision; /* what is used: "float32", "tf32", "bf16", "fp16", or for the default of CUDA a sentence */
     uint64_t arena_bytes;  /* of the last run's activations */
     uint64_t runs;
 } cornu_session_info;

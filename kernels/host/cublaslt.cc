@@ -44,7 +44,8 @@ struct matrix_layout {
 };
 
 struct preference {
-    uint64_t workspace = 0;
+    uint64_t workspace = 0, implementations = ~0ull; /* CUBLASLT_NUMERICAL_IMPL_FLAGS that an algorithm may have */
+    uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK;
     uint32_t alignment[4] = {DEFAULT_ALIGNMENT, DEFAULT_ALIGNMENT, DEFAULT_ALIGNMENT, DEFAULT_ALIGNMENT}; /* A B C D */
 };
 
@@ -53,7 +54,8 @@ struct algo_words {
     uint64_t magic, problem, workspace;
     uint32_t alignment[5]; /* A B C D bias */
     uint32_t id;
-    uint64_t reserved[2];
+    uint64_t inputs; /* CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT */
+    uint64_t reserved;
 };
 static_assert(sizeof(algo_words) == sizeof(cublasLtMatmulAlgo_t), "an algorithm has eight words");
 
@@ -142,11 +144,12 @@ float tf32(float v) {
     return v;
 }
 
-double round_input(cublasComputeType_t compute, double v) {
-    switch (compute) {
-        case CUBLAS_COMPUTE_32F_FAST_TF32: return tf32(static_cast<float>(v));
-        case CUBLAS_COMPUTE_32F_FAST_16F: return __half2float(__double2half(v));
-        case CUBLAS_COMPUTE_32F_FAST_16BF: return __bfloat162float(__double2bfloat16(v));
+/* inputs: the CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT of the algorithm. */
+double round_input(uint64_t inputs, double v) {
+    switch (inputs) {
+        case CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32: return tf32(static_cast<float>(v));
+        case CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16F: return __half2float(__double2half(v));
+        case CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16BF: return __bfloat162float(__double2bfloat16(v));
         default: return v;
     }
 }
@@ -272,6 +275,23 @@ cublasStatus_t check_problem(const problem& p) {
     return st == CUBLAS_STATUS_SUCCESS ? check_shapes(p) : st;
 }
 
+/* The flags that its algorithms have. Without a mask, float32 may be made as NVIDIA_TF32_OVERRIDE says: the environment's word, not the
+ * caller's. The stub takes the worst case, so that a caller that leaves the mask open gets TF32. */
+uint64_t inputs_of(const problem& p, uint64_t allowed) {
+    switch (p.a.type) {
+        case CUDA_R_64F: return CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_64F;
+        case CUDA_R_16F: return CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16F;
+        case CUDA_R_16BF: return CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16BF;
+        default: break;
+    }
+    switch (p.desc.compute) {
+        case CUBLAS_COMPUTE_32F_PEDANTIC: return CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_32F;
+        case CUBLAS_COMPUTE_32F_FAST_16F: return CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16F;
+        case CUBLAS_COMPUTE_32F_FAST_16BF: return CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16BF;
+        default: return allowed & CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32 ? CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32 : CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_32F;
+    }
+}
+
 uint64_t hash_of(const problem& p) {
     uint64_t h = 0xcbf29ce484222325u;
     auto add = [&h](uint64_t v) { h = (h ^ v) * 0x100000001b3u; };
@@ -303,7 +323,8 @@ bool get_problem(cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtMa
 /* ---- computing ---- */
 
 /* op(x) of one batch item, as rows of k elements: of A its rows, of B its columns. */
-void gather(const problem& p, const matrix_layout& x, const void* data, int64_t item, bool columns, bool transposed, int64_t lines, std::vector<double>* out) {
+void gather(const problem& p, const matrix_layout& x, const void* data, int64_t item, bool columns, bool transposed, int64_t lines, uint64_t inputs,
+            std::vector<double>* out) {
     const char* base = static_cast<const char*>(data) + static_cast<size_t>(item * x.stride) * size_of(x.type);
     int64_t k = p.k();
     out->resize(static_cast<size_t>(lines * k));
@@ -311,7 +332,7 @@ void gather(const problem& p, const matrix_layout& x, const void* data, int64_t 
         for (int64_t i = 0; i < k; i++) {
             int64_t row = columns != transposed ? i : line, col = columns != transposed ? line : i;
             int64_t at = x.order == CUBLASLT_ORDER_COL ? col * x.ld + row : row * x.ld + col;
-            (*out)[static_cast<size_t>(line * k + i)] = round_input(p.desc.compute, load(x.type, base, at));
+            (*out)[static_cast<size_t>(line * k + i)] = round_input(inputs, load(x.type, base, at));
         }
     }
 }
@@ -334,12 +355,12 @@ void finish(const problem& p, const operands& o, int64_t item, int64_t row, int6
     store(p.d.type, o.d, at_d, v);
 }
 
-cudaError_t execute(const problem& p, const operands& o) {
+cudaError_t execute(const problem& p, const operands& o, uint64_t inputs) {
     std::vector<double> a, b;
     int64_t k = p.k();
     for (int64_t item = 0; item < p.d.batches; item++) {
-        if (item == 0 || p.a.stride > 0) gather(p, p.a, o.a, item, false, p.desc.op_a == CUBLAS_OP_T, p.m(), &a);
-        if (item == 0 || p.b.stride > 0) gather(p, p.b, o.b, item, true, p.desc.op_b == CUBLAS_OP_T, p.n(), &b);
+        if (item == 0 || p.a.stride > 0) gather(p, p.a, o.a, item, false, p.desc.op_a == CUBLAS_OP_T, p.m(), inputs, &a);
+        if (item == 0 || p.b.stride > 0) gather(p, p.b, o.b, item, true, p.desc.op_b == CUBLAS_OP_T, p.n(), inputs, &b);
         for (int64_t col = 0; col < p.n(); col++) {
             for (int64_t row = 0; row < p.m(); row++) {
                 const double *x = &a[static_cast<size_t>(row * k)], *y = &b[static_cast<size_t>(col * k)];
@@ -527,16 +548,14 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t pref) 
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t pref, cublasLtMatmulPreferenceAttributes_t attr, const void* value, size_t size) {
     if (!known(all().prefs, pref)) return invalid("a preference that is none");
     preference* p = reinterpret_cast<preference*>(pref);
-    uint32_t ignored;
-    uint64_t ignored_mask;
     switch (attr) {
         case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: return set(&p->workspace, value, size);
         case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES: return set(&p->alignment[0], value, size);
         case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: return set(&p->alignment[1], value, size);
         case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES: return set(&p->alignment[2], value, size);
         case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES: return set(&p->alignment[3], value, size);
-        case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: return set(&ignored, value, size);
-        case CUBLASLT_MATMUL_PREF_IMPL_MASK: return set(&ignored_mask, value, size);
+        case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: return set(&p->reductions, value, size);
+        case CUBLASLT_MATMUL_PREF_IMPL_MASK: return set(&p->implementations, value, size);
         default: return unsupported("an attribute of a preference");
     }
 }
@@ -556,9 +575,14 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     }
     cublasStatus_t st = check_problem(p);
     if (st != CUBLAS_STATUS_SUCCESS) return st;
+    uint64_t inputs = inputs_of(p, wanted.implementations);
+    if ((inputs & ~wanted.implementations) != 0) {
+        complain("cuBLASLt: the mask of implementations leaves no algorithm");
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    }
     for (uint64_t workspace : {static_cast<uint64_t>(WORKSPACE_BYTES), static_cast<uint64_t>(0)}) {
         if (workspace > wanted.workspace || n >= requested) continue;
-        algo_words words = {ALGO_MAGIC, hash_of(p), workspace, {0, 0, 0, 0, alignment_of(p.desc.bias)}, static_cast<uint32_t>(n), {0, 0}};
+        algo_words words = {ALGO_MAGIC, hash_of(p), workspace, {0, 0, 0, 0, alignment_of(p.desc.bias)}, static_cast<uint32_t>(n), inputs, 0};
         memcpy(words.alignment, wanted.alignment, sizeof wanted.alignment);
         results[n] = cublasLtMatmulHeuristicResult_t{};
         memcpy(&results[n].algo, &words, sizeof words);
@@ -587,9 +611,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (st != CUBLAS_STATUS_SUCCESS) return st;
     std::vector<cn_host::use> uses = {{a, 1}, {b, 1}, {d, 1}, {c, o.beta != 0 ? 1u : 0u}, {p.desc.bias, p.has_bias() ? 1u : 0u}, {workspace, words.workspace ? 1u : 0u}};
     size_t scratch = words.workspace;
+    uint64_t inputs = words.inputs;
     cn_host::count_lt(0, 0, 1);
-    return status_of(cn_host::enqueue(stream, "cublasLtMatmul", std::move(uses), [p, o, workspace, scratch] {
+    return status_of(cn_host::enqueue(stream, "cublasLtMatmul", std::move(uses), [p, o, workspace, scratch, inputs] {
         if (scratch > 0) memset(workspace, 0xFF, scratch);
-        return execute(p, o);
+        return execute(p, o, inputs);
     }));
 }

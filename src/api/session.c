@@ -56,12 +56,13 @@ static cornu_status check_run(cornu_session* session, const void* in, int n_in, 
 
 /* Compiles for the shapes alone and gives the graph to look at; *out is the caller's to destroy. */
 static cornu_status compile_shapes(cornu_session* s, const cornu_tensor* in, int n_in, cn_compiled** out) {
+    const cn_compile_options options = cn_session_compile_options(s);
     cornu_status st;
 
     *out = NULL;
     (void)pthread_rwlock_rdlock(&s->model->lock);
     st = cn_session_types(s, in, n_in, s->types);
-    if (st == CORNU_OK) st = cn_compile(s->doc, NULL, &s->lowering, s->backend, s->device, s->types, n_in, out);
+    if (st == CORNU_OK) st = cn_compile(s->doc, NULL, &options, s->types, n_in, out);
     (void)pthread_rwlock_unlock(&s->model->lock);
     return st;
 }
@@ -147,7 +148,7 @@ void cornu_session_state_reset(cornu_session* session) {
 }
 
 cornu_status cornu_session_get_info(cornu_session* session, cornu_session_info* info) {
-    static const char* const precisions[] = {"default", "strict", "tf32", "bf16", "fp16"};
+    static const char* const precisions[] = {"tf32 in convolutions and large products, else float32", "float32", "tf32", "bf16", "fp16"};
     size_t size = info ? info->size : 0;
 
     if (!session || size < sizeof *info) return CN_FAIL(BAD_ARGUMENT, "cornu_session_get_info: session or info is NULL, or info->size is not set");
@@ -155,7 +156,7 @@ cornu_status cornu_session_get_info(cornu_session* session, cornu_session_info* 
     info->size = size;
     info->device = session->backend->describe(session->device);
     info->backend = session->backend->name;
-    info->precision = session->precision == CORNU_PRECISION_DEFAULT ? "float32" : precisions[session->precision];
+    info->precision = session->backend->has_precisions ? precisions[session->precision] : "float32";
     info->arena_bytes = session->last_bytes;
     info->runs = session->runs;
     return CORNU_OK;

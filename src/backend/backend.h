@@ -133,6 +133,7 @@ typedef struct cn_backend {
     cornu_status (*take_memory)(int index, uint64_t bytes, void** out);
     void (*give_back_memory)(int index, void* memory);
     cornu_status (*copy_memory)(int index, void* dst, const void* src, uint64_t bytes);
+    bool has_precisions; /* it computes as the session's precision says; others compute in the model's own dtypes */
     bool is_host; /* it runs on the host: ops placed there need no segment of their own */
 } cn_backend;
 

@@ -145,6 +145,7 @@ const cn_backend cn_backend_cuda = {
     .destroy = destroy,
     .run = run,
     .is_host = false,
+    .has_precisions = true,
     .check_address = check_address,
     .wait = wait_for,
     .tuning = tuning_of,

@@ -21,6 +21,9 @@ typedef struct cn_pass {
 /* Runs every pass in order. options may be NULL. The graph's nodes are numbered anew; inputs, outputs and labels stay.
  * CORNU_NO_MEMORY: g is a valid graph, perhaps with some passes done. */
 cornu_status cn_pass_run(cn_graph* g, const cn_pass_options* options);
+/* Makes float32 values float16 or bfloat16 where that is sound; narrow.c says where. Inputs, outputs, variables keep their types. For after
+ * cn_pass_run; not neutral to results. On failure g is as it was. */
+cornu_status cn_pass_narrow(cn_graph* g, cornu_dtype half);
 /* Row i of the table, NULL beyond the end. */
 const cn_pass* cn_pass_at(int i);
 

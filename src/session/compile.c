@@ -59,8 +59,18 @@ static cornu_status count_segments(cn_compiled* c) {
     return CORNU_OK;
 }
 
-cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_options* options, const cn_backend* backend,
-                        cn_device* device, const cn_type* inputs, int count, cn_compiled** out) {
+/* The passes that the backend wants. */
+static cornu_status run_passes(cn_graph* g, const cn_compile_options* options) {
+    cornu_precision precision = options->backend->has_precisions ? options->precision : CORNU_PRECISION_STRICT;
+
+    if (options->backend->runs_passes) CN_TRY(cn_pass_run(g, NULL));
+    if (precision == CORNU_PRECISION_BF16) CN_TRY(cn_pass_narrow(g, CORNU_BFLOAT16));
+    if (precision == CORNU_PRECISION_FP16) CN_TRY(cn_pass_narrow(g, CORNU_FLOAT16));
+    return cn_graph_verify(g);
+}
+
+cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_compile_options* options, const cn_type* inputs, int count,
+                        cn_compiled** out) {
     cn_compiled* c = cn_alloc_zero(1, sizeof *c);
     cornu_status st = CORNU_OK;
 
@@ -68,7 +78,7 @@ cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_
     if (!c) return CN_NO_MEMORY(sizeof *c);
     c->weights = (cn_weights){constant_data, constant_derived, constant_resident, cornu_last_error};
     c->store = store;
-    c->backend = backend;
+    c->backend = options->backend;
     c->input_count = count;
     c->inputs = cn_alloc_zero((size_t)count + 1, sizeof *c->inputs);
     if (!c->inputs) {
@@ -76,17 +86,14 @@ cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_
         goto done;
     }
     memcpy(c->inputs, inputs, (size_t)count * sizeof *inputs);
-    CN_STEP(cn_lower_model(doc, options, inputs, count, &c->program));
+    CN_STEP(cn_lower_model(doc, options->lowering, inputs, count, &c->program));
     CN_STEP(cn_graph_verify(&c->program.graph));
-    if (backend->runs_passes) {
-        CN_STEP(cn_pass_run(&c->program.graph, NULL));
-        CN_STEP(cn_graph_verify(&c->program.graph));
-    }
-    CN_STEP(make_plan(c, device));
+    CN_STEP(run_passes(&c->program.graph, options));
+    CN_STEP(make_plan(c, options->device));
     CN_STEP(count_segments(c));
     if (store) {
         CN_STEP(get_constants(c));
-        CN_STEP(backend->prepare(device, c->plan, &c->weights, &c->executable));
+        CN_STEP(options->backend->prepare(options->device, c->plan, &c->weights, &c->executable));
     }
     *out = c;
     c = NULL;

@@ -27,9 +27,16 @@ struct cn_compiled {
     cn_executable* executable;
 };
 
+typedef struct cn_compile_options {
+    const cn_lower_options* lowering;
+    const cn_backend* backend;
+    cn_device* device;
+    cornu_precision precision;
+} cn_compile_options;
+
 /* store NULL: stop after the plan (to see the graph). */
-cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_lower_options* options, const cn_backend* backend,
-                        cn_device* device, const cn_type* inputs, int count, cn_compiled** out);
+cornu_status cn_compile(const cn_document* doc, cn_store* store, const cn_compile_options* options, const cn_type* inputs, int count,
+                        cn_compiled** out);
 void cn_compiled_destroy(cn_compiled* compiled);
 
 #ifdef __cplusplus

@@ -269,7 +269,8 @@ cornu_status cn_session_compile(cornu_session* s, const cn_type* inputs, cn_comp
     if (c) {
         *at = c->next;
     } else {
-        CN_TRY(cn_compile(s->doc, s->model->store, &s->lowering, s->backend, s->device, inputs, s->input_count, &c));
+        const cn_compile_options options = cn_session_compile_options(s);
+        CN_TRY(cn_compile(s->doc, s->model->store, &options, inputs, s->input_count, &c));
     }
     c->next = s->shapes;
     s->shapes = c;

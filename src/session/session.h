@@ -50,6 +50,10 @@ struct cornu_session {
     uint64_t* converted_bytes;
 };
 
+static inline cn_compile_options cn_session_compile_options(const cornu_session* s) {
+    cn_compile_options options = {&s->lowering, s->backend, s->device, s->precision};
+    return options;
+}
 cornu_status cn_session_create(cornu_model* model, const cornu_session_options* options, cornu_session** out);
 void cn_session_destroy(cornu_session* session);
 /* The compiled form for inputs of these types; only the plan, nothing of weights, when only_plan. */

@@ -211,6 +211,10 @@ protected:
         (void)lt()->MatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &vector, sizeof vector);
         return lt()->MatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &e, sizeof e);
     }
+    cublasStatus_t allow(uint64_t inputs) {
+        uint64_t mask = ~static_cast<uint64_t>(CUBLASLT_NUMERICAL_IMPL_FLAGS_OP_INPUT_TYPE_MASK) | inputs;
+        return lt()->MatmulPreferenceSetAttribute(pref, CUBLASLT_MATMUL_PREF_IMPL_MASK, &mask, sizeof mask);
+    }
     cublasStatus_t choose(cublasLtMatmulHeuristicResult_t* out) {
         int count = 0;
         cublasStatus_t st = lt()->MatmulAlgoGetHeuristic(handle, desc, a, b, d, d, pref, 1, out, &count);
@@ -229,12 +233,25 @@ TEST_F(CublasLt, StrictAndTf32) {
         if (!handle) make(compute);
         ASSERT_EQ(lt()->MatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_COMPUTE_TYPE, &compute, sizeof compute), CUBLAS_STATUS_SUCCESS);
         ASSERT_EQ(epilogue(CUBLASLT_EPILOGUE_BIAS, bias), CUBLAS_STATUS_SUCCESS);
+        ASSERT_EQ(allow(CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_32F | (compute == CUBLAS_COMPUTE_32F ? 0 : CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32)),
+                  CUBLAS_STATUS_SUCCESS);
         ASSERT_EQ(choose(&found), CUBLAS_STATUS_SUCCESS);
         EXPECT_EQ(found.workspaceSize, 0u) << "none is allowed unless the preference says so";
         ASSERT_EQ(multiply(&found.algo, w), CUBLAS_STATUS_SUCCESS);
         float last = compute == CUBLAS_COMPUTE_32F ? 20 + 1.001220703125f : 20 + 1.0009765625f;
         EXPECT_EQ(read(y, 4), (std::vector<float>{11, 22, 15, last}));
     }
+}
+
+// What an environment variable may do to a caller that allows it.
+TEST_F(CublasLt, AnOpenMaskIsTf32) {
+    cublasLtMatmulHeuristicResult_t found = {};
+    make(CUBLAS_COMPUTE_32F);
+    ASSERT_EQ(choose(&found), CUBLAS_STATUS_SUCCESS);
+    ASSERT_EQ(multiply(&found.algo, w), CUBLAS_STATUS_SUCCESS);
+    EXPECT_EQ(read(y, 4), (std::vector<float>{1, 2, 5, 1.0009765625f}));
+    ASSERT_EQ(allow(CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16F), CUBLAS_STATUS_SUCCESS);
+    EXPECT_EQ(choose(&found), CUBLAS_STATUS_NOT_SUPPORTED) << "no algorithm is left";
 }
 
 TEST_F(CublasLt, WhatTheManualForbids) {

@@ -100,6 +100,7 @@ struct Options {
     int64_t repeats = 1; // of a graph for a part of the batch
     int lanes = 1;
     int runs = 1;
+    cornu_precision precision = CORNU_PRECISION_STRICT;
 };
 
 // Outputs of a graph for float32 inputs, one after the other: bytes, since dtypes differ.
@@ -111,7 +112,7 @@ inline std::vector<std::vector<char>> run(const cn_graph& g, const cn_backend& b
     void* arena = nullptr;
     cn_device_options options = {};
     options.threads = o.lanes;
-    options.precision = CORNU_PRECISION_STRICT;
+    options.precision = o.precision;
     EXPECT_EQ(cn_graph_verify(&g), CORNU_OK) << cornu_last_error();
     EXPECT_EQ(cn_plan_create(&g, backend.alignment, &plan), CORNU_OK) << cornu_last_error();
     if (!plan) return out;
@@ -134,7 +135,11 @@ inline std::vector<std::vector<char>> run(const cn_graph& g, const cn_backend& b
         EXPECT_EQ(backend.alloc(device, plan->arena_bytes * (uint64_t)o.lanes, &arena), CORNU_OK);
         if (backend.is_host) memset(arena, 0xff, plan->arena_bytes * (uint64_t)o.lanes); // NaN: a value that is read before it is made shows
         EXPECT_EQ(backend.prepare(device, plan, &weights.base, &executable), CORNU_OK) << cornu_last_error();
-        cn_run r = {in.data(), results.data(), arena, 7, 0};
+        cn_run r = {};
+        r.inputs = in.data();
+        r.outputs = results.data();
+        r.arena = arena;
+        r.seed = 7;
         for (int i = 0; executable && i < o.runs; i++) EXPECT_EQ(backend.run(executable, &r), CORNU_OK) << cornu_last_error();
         if (executable) backend.destroy(executable);
         backend.free(device, arena);

@@ -54,7 +54,7 @@ def main():
 
 def on_cuda(options, runner, packs, out):
     """The CUDA backend on host execution: every case in three orders of threads and blocks, each input run three times (launched, captured,
-    replayed), with the same bits in all orders; and a changed weight is seen."""
+    replayed), with the same bits in all orders; in every precision, within its tolerances; and a changed weight is seen."""
     plugin = os.path.join(options.build, "libcornu_cuda_host.so")
     if not os.path.exists(plugin):
         out.skip("conform.cuda", "there is no " + plugin)
@@ -87,6 +87,14 @@ def on_cuda(options, runner, packs, out):
         elif seed > 0:
             out.ok(f"conform.cuda.order{seed}")
     env = {**os.environ, "CORNU_CUDA_LIBRARY": os.path.abspath(plugin)}
+    for mode in ("default", "tf32", "bf16", "fp16"):
+        done = subprocess.run([*command, "--precision", mode, "--repeat", "3"], capture_output=True, text=True, errors="replace", timeout=1800, env=env)
+        print("".join(line for line in done.stdout.splitlines(True) if not line.startswith("PASS")), end="")
+        failed |= done.returncode
+        if done.returncode not in (0, 1):
+            out.fail(f"conform.cuda.{mode}", f"the runner ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        elif done.returncode == 0:
+            out.ok(f"conform.cuda.{mode}")
     return failed | subprocess.run([*command, "--perturb"], timeout=1800, env=env).returncode
 
 

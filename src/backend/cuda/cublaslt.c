@@ -44,8 +44,20 @@ static cornu_status make_layout(const cn_lt_problem* p, int64_t rows, int64_t co
     return CN_LT_OK(cn_lt()->MatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step, sizeof step));
 }
 
+static bool uses_tf32(const cn_lt_problem* p) { return p->dtype == CORNU_FLOAT32 && p->compute == CN_COMPUTE_TF32; }
+
+/* Which roundings of the factors an algorithm may use: a compute type is a wish that the environment can override, this is not. */
+static uint64_t allowed_inputs(const cn_lt_problem* p) {
+    switch (p->dtype) {
+        case CORNU_FLOAT16: return CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16F;
+        case CORNU_BFLOAT16: return CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16BF;
+        case CORNU_FLOAT64: return CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_64F;
+        default: return CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_32F | (uses_tf32(p) ? CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32 : 0);
+    }
+}
+
 static cornu_status make_product(const cn_lt_problem* p, cn_lt_product* out) {
-    cublasComputeType_t compute = out->is_double ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F;
+    cublasComputeType_t compute = out->is_double ? CUBLAS_COMPUTE_64F : uses_tf32(p) ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     cublasOperation_t swapped = CUBLAS_OP_T;
     cublasLtEpilogue_t epilogue = p->bias ? (p->relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS) : p->relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
     cudaDataType_t bias_type = type_of(p->dtype);
@@ -64,6 +76,8 @@ static cornu_status make_product(const cn_lt_problem* p, cn_lt_product* out) {
 static cornu_status choose(cn_cuda_executable* e, const cn_lt_problem* p, cn_lt_product* out, bool* found) {
     uint64_t workspace = cn_device_capability(e->device) >= 90 ? WORKSPACE_BYTES_SM90 : WORKSPACE_BYTES;
     uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, aligns[3] = {(uint32_t)p->b_align, (uint32_t)p->a_align, (uint32_t)p->y_align};
+    uint64_t inputs = CUBLASLT_NUMERICAL_IMPL_FLAGS_OP_INPUT_TYPE_MASK, accumulators = CUBLASLT_NUMERICAL_IMPL_FLAGS_ACCUMULATOR_16F;
+    uint64_t allowed = (~(uint64_t)0 & ~inputs & ~accumulators) | allowed_inputs(p);
     const void* aligned = (const void*)(uintptr_t)16; /* the library looks at the bias's alignment only */
     cublasLtMatmulPreference_t preference = NULL;
     cublasLtMatmulHeuristicResult_t results[CN_LT_WAYS];
@@ -74,6 +88,7 @@ static cornu_status choose(cn_cuda_executable* e, const cn_lt_problem* p, cn_lt_
     CN_STEP(CN_LT_OK(cn_lt()->MatmulPreferenceCreate(&preference)));
     CN_STEP(set_preference(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace));
     CN_STEP(set_preference(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions));
+    CN_STEP(set_preference(preference, CUBLASLT_MATMUL_PREF_IMPL_MASK, &allowed, sizeof allowed));
     CN_STEP(set_preference(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &aligns[0], sizeof aligns[0]));
     CN_STEP(set_preference(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &aligns[1], sizeof aligns[1]));
     CN_STEP(set_preference(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &aligns[2], sizeof aligns[2]));

@@ -2,7 +2,7 @@
 #ifndef CN_BACKEND_CUDA_CUBLASLT_H
 #define CN_BACKEND_CUDA_CUBLASLT_H
 
-#include "backend/cuda/cuda.h"
+#include "backend/cuda/precision.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -11,6 +11,7 @@ extern "C" {
 /* y [rows, columns] = act(a b + bias + residual), all dense and row-major; `batches` of them, with steps in elements between the matrices. */
 typedef struct cn_lt_problem {
     cornu_dtype dtype; /* a float; sums in float32, or float64 for float64 */
+    cn_compute compute; /* TF32 or F32 of float32; of other dtypes it is not looked at */
     int64_t rows, columns, inner;
     bool swapped_a, swapped_b; /* a is stored as [inner, rows]; b as [columns, inner] */
     int64_t batches, a_step, b_step, y_step; /* step 0: one matrix for all */

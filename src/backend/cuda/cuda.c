@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/cuda/device.h"
+#include "backend/cuda/precision.h"
 #include "backend/cuda/steps.h"
 #include "backend/cuda/tune.h"
 #include "backend/plugin.h"
@@ -303,6 +304,7 @@ static cornu_status prepare(cn_device* device, const cn_plan* plan, cn_weights* 
     e->frame.queue = (cn_queue){device->stream, cn_calls()->LaunchKernel};
     e->frame.executable = e;
     CN_STEP(CN_CUDA_OK(cn_calls()->SetDevice(device->index)));
+    CN_STEP(cn_cuda_find_heads(e));
     CN_STEP(prepare_steps(e));
     CN_STEP(get_weights(e));
     CN_STEP(get_memory(e));
@@ -350,6 +352,7 @@ static const cn_backend backend = {
     .destroy = destroy,
     .run = cn_cuda_run,
     .is_host = false,
+    .has_precisions = true,
     .check_address = check_address,
     .wait = cn_cuda_wait,
     .tuning = tuning_of,

@@ -63,6 +63,7 @@ struct cn_cuda_executable {
     cn_weights* host_weights;
     cn_device* device;
     cornu_precision precision;
+    const bool* heads; /* of each value; see precision.h */
     cn_arena arena;
     cn_cuda_step* steps;
     int step_count;

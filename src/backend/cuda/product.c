@@ -101,6 +101,7 @@ static cornu_status try_library(cn_cuda_executable* e, const cn_node* node, prod
     bool found = false, with_bias = node->input_count > 2 && node->inputs[2] != CN_NONE, relu = s->product.act.fn == CN_EW_relu;
     cn_lt_problem problem = problem_of(s);
 
+    problem.compute = cn_cuda_compute_of(e, node, s->product.rows, s->product.columns, s->product.inner);
     problem.residual = node->input_count > 3 && node->inputs[3] != CN_NONE;
     if (s->product.dtype != CORNU_FLOAT64) { /* no epilogues for it */
         problem.bias = with_bias;

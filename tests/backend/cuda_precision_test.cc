@@ -1,0 +1,92 @@
+// Precision: which products are rounded in which mode, and that they really are.
+#include <algorithm>
+
+#include "tests/backend/cuda_cases.h"
+
+using namespace cuda_test;
+
+namespace {
+
+using Bytes = std::vector<std::vector<char>>;
+
+Bytes run_in(const Graph& g, const std::vector<Floats>& inputs, cornu_precision precision) {
+    run_graph::Options options;
+    options.precision = precision;
+    options.runs = 3;  // launched, captured, replayed
+    return run_graph::run(g.g, cn_backend_cuda, inputs, options);
+}
+
+// y = x w, and z = tanh(y) v behind it where behind > 0.
+struct Products : Case {
+    explicit Products(cornu_dtype of) : Case(of) {}
+    void make(int64_t rows, int64_t inner, int64_t columns, int64_t behind = 0) {
+        cn_attr attr = run_graph::no_attr();
+        cn_id x = input_of({rows, inner});
+        cn_id y = node(CN_OP_matmul, {x, constant_of({inner, columns})}, attr);
+        if (behind > 0) {
+            cn_id h = cn_graph_ew1(&g, CN_EW_tanh, y);
+            y = node(CN_OP_matmul, {h, constant_of({columns, behind})}, attr);
+        }
+        cn_graph_output(&g, y);
+        ASSERT_EQ(cn_graph_status(&g), CORNU_OK) << cornu_last_error();
+    }
+};
+
+// Whether the mode's bits are those of strict.
+bool strict_bits(const Products& p, cornu_precision precision) { return run_in(p, p.data, precision) == run_in(p, p.data, CORNU_PRECISION_STRICT); }
+
+TEST(CudaPrecision, LargeProductsRoundInTf32) {
+    Products p(CORNU_FLOAT32);
+    p.make(64, 256, 64);
+    Bytes strict = run_in(p, p.data, CORNU_PRECISION_STRICT), rounded = run_in(p, p.data, CORNU_PRECISION_TF32);
+    Bytes exact = run_graph::run(p.g, cn_backend_reference, p.data);
+    EXPECT_LT(run_graph::difference(strict[0], exact[0]), 2e-6);
+    EXPECT_GT(run_graph::difference(rounded[0], exact[0]), 2e-5) << "nothing was rounded";
+    EXPECT_LT(run_graph::difference(rounded[0], exact[0]), 5e-4);
+    EXPECT_EQ(run_in(p, p.data, CORNU_PRECISION_DEFAULT), rounded) << "2^20 multiplications";
+}
+
+TEST(CudaPrecision, WhatDefaultLeavesStrict) {
+    struct {
+        int64_t rows, inner, columns, behind;
+        bool strict;
+        const char* what;
+    } cases[] = {
+        {64, 256, 63, 0, true, "below 2^20 multiplications"},
+        {16, 1024, 64, 0, true, "few rows"},
+        {17, 1024, 64, 0, false, "more rows"},
+        {512, 256, 16, 0, true, "an output head"},
+        {512, 256, 17, 0, false, "a wide output"},
+        {512, 256, 16, 3, false, "narrow, but another product follows"},
+    };
+    for (auto& c : cases) {
+        Products p(CORNU_FLOAT32);
+        p.make(c.rows, c.inner, c.columns, c.behind);
+        EXPECT_EQ(strict_bits(p, CORNU_PRECISION_DEFAULT), c.strict) << c.what;
+        EXPECT_FALSE(strict_bits(p, CORNU_PRECISION_TF32)) << c.what;
+    }
+}
+
+// Elements of other dtypes are multiplied as they are, whatever the mode.
+TEST(CudaPrecision, OtherDtypesKeepTheirBits) {
+    for (cornu_dtype dtype : {CORNU_FLOAT64, CORNU_FLOAT16, CORNU_BFLOAT16}) {
+        Products p(dtype);
+        p.make(32, 600, 64);
+        EXPECT_TRUE(strict_bits(p, CORNU_PRECISION_TF32)) << dtype;
+        EXPECT_TRUE(strict_bits(p, CORNU_PRECISION_DEFAULT)) << dtype;
+    }
+}
+
+// A convolution that is a product of matrices: TF32 by default, however small it is.
+TEST(CudaPrecision, ConvolutionsRoundByDefault) {
+    Case c(CORNU_FLOAT32);
+    cn_attr attr = run_graph::conv_attr(2, 1, 1, 0, 0, 1);
+    cn_graph_output(&c.g, c.node(CN_OP_conv, {c.input_of({2, 7, 5, 40}), c.constant_of({1, 1, 40, 12})}, attr));
+    ASSERT_EQ(cn_graph_status(&c.g), CORNU_OK) << cornu_last_error();
+    Bytes strict = run_in(c, c.data, CORNU_PRECISION_STRICT), rounded = run_in(c, c.data, CORNU_PRECISION_DEFAULT);
+    EXPECT_NE(strict, rounded);
+    EXPECT_EQ(rounded, run_in(c, c.data, CORNU_PRECISION_TF32));
+    EXPECT_LT(run_graph::difference(rounded[0], strict[0]), 5e-4);
+}
+
+}  // namespace
