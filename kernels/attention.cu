@@ -31,14 +31,6 @@ namespace {
 
 CN_DEVICE float exp_of(float x) { return expf(x); }
 CN_DEVICE double exp_of(double x) { return exp(x); }
-CN_DEVICE float widen(float x) { return x; }
-CN_DEVICE double widen(double x) { return x; }
-CN_DEVICE float widen(__half x) { return __half2float(x); }
-CN_DEVICE float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
-CN_DEVICE void narrow(float* y, float x) { *y = x; }
-CN_DEVICE void narrow(double* y, double x) { *y = x; }
-CN_DEVICE void narrow(__half* y, float x) { *y = __float2half_rn(x); }
-CN_DEVICE void narrow(__nv_bfloat16* y, float x) { *y = __float2bfloat16_rn(x); }
 
 /* What sums are made in, and columns of the result a lane. */
 template <typename E>
@@ -112,7 +104,7 @@ CN_DEVICE bool load_values(const cn_attention_args& a, const place<E>& p, int64_
     int odd = 0;
     for (int i = static_cast<int>(threadIdx.x); i < KEYS * 32 * C; i += WARPS * 32) {
         const int row = i / (32 * C), column = i % (32 * C);
-        const T x = key + row < a.keys && p.column + column < a.width ? widen(p.v[(key + row) * a.width + column]) : T(0);
+        const T x = key + row < a.keys && p.column + column < a.width ? cn_widen(p.v[(key + row) * a.width + column]) : T(0);
         values[row][column] = x;
         odd |= !(x - x == static_cast<T>(0));
     }
@@ -147,11 +139,11 @@ CN_KERNEL_BLOCKS(WARPS * 32, 1) attend(cn_attention_args a) {
             __syncthreads();
             for (int i = static_cast<int>(threadIdx.x); i < QUERIES * DEPTH; i += WARPS * 32) {
                 const int row = i / DEPTH, at = i % DEPTH;
-                queries[row][at] = p.first + row < a.queries && d + at < a.depth ? widen(p.q[row * a.depth + d + at]) : T(0);
+                queries[row][at] = p.first + row < a.queries && d + at < a.depth ? cn_widen(p.q[row * a.depth + d + at]) : T(0);
             }
             for (int i = static_cast<int>(threadIdx.x); i < KEYS * DEPTH; i += WARPS * 32) {
                 const int row = i / DEPTH, at = i % DEPTH;
-                keys[at][row] = key + row < a.keys && d + at < a.depth ? widen(p.k[(key + row) * a.depth + d + at]) : T(0);
+                keys[at][row] = key + row < a.keys && d + at < a.depth ? cn_widen(p.k[(key + row) * a.depth + d + at]) : T(0);
             }
             __syncthreads();
             UNROLL
@@ -194,10 +186,10 @@ CN_KERNEL_BLOCKS(WARPS * 32, 1) attend(cn_attention_args a) {
             T result = rows[r].any ? total[r][c] / rows[r].sum : T(0);
             if (!rows[r].any && !a.zero_rows) { /* the mean of all values */
                 cn_long_sum<T> mean;
-                for (int64_t k = 0; k < a.keys; k++) mean.add(widen(p.v[k * a.width + column]));
+                for (int64_t k = 0; k < a.keys; k++) mean.add(cn_widen(p.v[k * a.width + column]));
                 result = mean.value() / static_cast<T>(a.keys);
             }
-            narrow(p.y + row * a.width + column, result);
+            cn_narrow(p.y + row * a.width + column, result);
         }
     }
 }

@@ -80,6 +80,26 @@ CN_DEVICE void cn_store(int dtype, void* y, int64_t i, T v) {
     }
 }
 
+/* An element of a float type as what sums are made in, and back; cn_sum_of<E>::type is that type. */
+CN_DEVICE float cn_widen(float x) { return x; }
+CN_DEVICE double cn_widen(double x) { return x; }
+CN_DEVICE float cn_widen(__half x) { return __half2float(x); }
+CN_DEVICE float cn_widen(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+CN_DEVICE void cn_narrow(float* y, float x) { *y = x; }
+CN_DEVICE void cn_narrow(double* y, double x) { *y = x; }
+CN_DEVICE void cn_narrow(__half* y, float x) { *y = __float2half_rn(x); }
+CN_DEVICE void cn_narrow(__nv_bfloat16* y, float x) { *y = __float2bfloat16_rn(x); }
+
+template <typename E>
+struct cn_sum_of {
+    typedef float type;
+};
+template <>
+struct cn_sum_of<double> {
+    typedef double type;
+};
+
 /* The first fault of a run is kept. */
 CN_DEVICE void cn_report_fault(cn_run_words* words, int code, int node, int64_t value, int64_t limit) {
     if (atomicCAS(&words->fault, CN_FAULT_NONE, code) != CN_FAULT_NONE) return;

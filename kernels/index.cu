@@ -190,6 +190,7 @@ extern "C" cudaError_t cn_k_scatter(const cn_queue* q, const cn_scatter_args* a)
     switch (cn_class_of(a->dtype)) {
         case CN_CLASS_FLOAT: return cn_launch(q, merge_chains<float>, blocks_for(count, threads), dim3(threads), 0, *a, place, next);
         case CN_CLASS_DOUBLE: return cn_launch(q, merge_chains<double>, blocks_for(count, threads), dim3(threads), 0, *a, place, next);
+        case CN_CLASS_UINT: return cn_launch(q, merge_chains<uint64_t>, blocks_for(count, threads), dim3(threads), 0, *a, place, next);
         default: return cn_launch(q, merge_chains<int64_t>, blocks_for(count, threads), dim3(threads), 0, *a, place, next);
     }
 }

@@ -115,6 +115,30 @@ CN_DEVICE int64_t cn_place(const cn_divisor* dims, const int64_t* strides, int n
 /* Dense index of line k's first element; how far element o of a line lies behind its first. */
 CN_DEVICE int64_t cn_line_start(const cn_lines& l, int64_t k) { return cn_place(l.kept_dims, l.kept_strides, l.kept_ndim, k); }
 CN_DEVICE int64_t cn_line_offset(const cn_lines& l, int64_t o) { return cn_place(l.over_dims, l.over_strides, l.over_ndim, o); }
+
+#define CN_LINE_THREADS 256
+#define CN_LINE_CACHE 40960 /* bytes */
+
+/* Launches the kernel that suits the lines of a:
+ *
+ *     thread_per_line(a)    neighbours in memory belong to different lines and there are many of them, or lines are short
+ *     wide(a, cached)       up to 1024 elements: a warp a line, several lines a block; longer ones: a block a line. Block (threads of a line,
+ *                           lines), at most CN_LINE_THREADS; cached: each line has room for its elements of type T in dynamic shared memory */
+template <typename T, typename Args>
+static inline cudaError_t cn_launch_lines(const cn_queue* q, void (*wide)(Args, bool), void (*thread_per_line)(Args), const Args* a) {
+    const int64_t kept = a->lines.kept, over = a->lines.over;
+
+    if (over <= 8 || (!cn_lines_are_rows(&a->lines) && kept >= 2048)) {
+        const int threads = kept < 4096 ? 32 : 128;
+        return cn_launch(q, thread_per_line, cn_blocks(kept, threads), dim3(static_cast<unsigned>(threads)), 0, *a);
+    }
+    const unsigned threads = over <= 1024 ? 32 : CN_LINE_THREADS;
+    const size_t bytes = static_cast<size_t>(over) * sizeof(T);
+    const bool cached = bytes <= CN_LINE_CACHE;
+    unsigned lines = CN_LINE_THREADS / threads;
+    while (lines > 1 && (static_cast<int64_t>(lines) > kept || lines * bytes > CN_LINE_CACHE)) lines--;
+    return cn_launch(q, wide, cn_blocks(kept, static_cast<int>(lines)), dim3(threads, lines), cached ? lines * bytes : 0, *a, cached);
+}
 #endif
 
 #endif

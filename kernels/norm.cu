@@ -15,10 +15,7 @@
 #include "kernels/block.h"
 #include "kernels/element.h"
 
-#define THREADS 256
-#define CACHE_BYTES 40960
-#define SHORT_LINE 8
-#define MANY_LINES 2048
+#define THREADS CN_LINE_THREADS
 
 namespace {
 
@@ -138,18 +135,7 @@ CN_KERNEL(128) norm_thread_per_line(cn_line_norm_args a) {
 
 template <typename T, int DTYPE>
 cudaError_t launch(const cn_queue* q, const cn_line_norm_args* a) {
-    const int64_t kept = a->lines.kept, over = a->lines.over;
-
-    if (over <= SHORT_LINE || (!cn_lines_are_rows(&a->lines) && kept >= MANY_LINES)) {
-        const int threads = kept < 4096 ? CN_WARP : 128;
-        return cn_launch(q, norm_thread_per_line<T>, cn_blocks(kept, threads), dim3(static_cast<unsigned>(threads)), 0, *a);
-    }
-    const unsigned threads = over <= 1024 ? CN_WARP : THREADS;
-    const size_t bytes = static_cast<size_t>(over) * sizeof(T);
-    const bool cached = bytes <= CACHE_BYTES;
-    unsigned lines = THREADS / threads;
-    while (lines > 1 && (static_cast<int64_t>(lines) > kept || lines * bytes > CACHE_BYTES)) lines--;
-    return cn_launch(q, norm_wide<T, DTYPE>, cn_blocks(kept, static_cast<int>(lines)), dim3(threads, lines), cached ? lines * bytes : 0, *a, cached);
+    return cn_launch_lines<T>(q, norm_wide<T, DTYPE>, norm_thread_per_line<T>, a);
 }
 
 }  // namespace

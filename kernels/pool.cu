@@ -1,9 +1,10 @@
 /* y[n, o, c] = max or mean over the cells of x[n, :, c] that the window at o covers. Padding is not a cell: it takes no part. A window without
- * cells gives -infinity (max) or NaN (mean), of integers the lowest int64, cut to the dtype, or 0; means of integers are cut towards zero.
+ * cells gives -infinity (max) or NaN (mean), of integers the lowest int64 (uint64: 0), cut to the dtype, or 0; means of integers are cut
+ * towards zero.
  *
  * Small windows, and integers: one thread an output, neighbours along the channels. Large ones (global pooling): one block an output cell and up to 32
  * channels; the threads share out the window's cells and join what they found in a tree, always in the same order.
- * Sums in float32 (double for float64), of integers in int64. y must not alias x. */
+ * Sums in float32 (double for float64),  of integers in int64 or uint64. y must not alias x. */
 #include "kernels/pool.h"
 
 #include "kernels/tile.h"
@@ -41,6 +42,10 @@ CN_DEVICE T lowest() {
 template <>
 CN_DEVICE int64_t lowest<int64_t>() {
     return INT64_MIN;
+}
+template <>
+CN_DEVICE uint64_t lowest<uint64_t>() {
+    return 0;
 }
 
 template <typename T>
@@ -117,7 +122,7 @@ CN_KERNEL(POOL_THREADS) pool_block_per_cell(cn_pool_args a, int64_t cells, int64
     }
 }
 
-/* The integers' form: signed, for division and comparison. */
+/* The integers' form, for division and comparison: signed, but of uint64. */
 template <int D, typename T>
 struct pool_domain {
     using sum = T;
@@ -145,7 +150,7 @@ extern "C" cudaError_t cn_k_pool(const cn_queue* q, const cn_pool_args* a) {
 
     while (across < 32 && across < a->channels) across *= 2;
     while (along < POOL_THREADS / across && along * 4 < in_window) along *= 2;
-    return cn_by_dtype(a->dtype, [&](auto domain) {
+    const auto run = [&](auto domain) {
         using Domain = decltype(domain);
         using T = typename pool_domain<Domain::dtype, typename Domain::sum>::sum;
         if constexpr (cn_is_float<T>::value) {
@@ -153,5 +158,6 @@ extern "C" cudaError_t cn_k_pool(const cn_queue* q, const cn_pool_args* a) {
             if (in_window >= 64) return cn_launch(q, pool_block_per_cell<Domain::dtype, T>, cn_tile_grid(cells * tiles), dim3(across, along), 0, *a, cells, tiles);
         }
         return cn_launch(q, pool_thread_per_output<Domain::dtype, T>, cn_blocks(count, 256), dim3(count < 256 ? static_cast<unsigned>(count) : 256), 0, *a, count);
-    });
+    };
+    return a->dtype == CORNU_UINT64 ? run(cn_domain<CORNU_UINT64, uint64_t>()) : cn_by_dtype(a->dtype, run);
 }

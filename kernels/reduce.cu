@@ -4,7 +4,7 @@
  *     columns   neighbours belong to different lines: a thread a line, 8 threads a line where lines are long, so that every load is coalesced
  *     parts     few long lines are cut into parts, one block each, whose folds are columns of a second pass
  *
- * Accumulators are double for floats and int64 for integers. y may not overlap x, but in scans, where it may equal x. */
+ * Accumulators are double for floats, uint64 for uint64 and int64 for other integers. y may not overlap x, but in scans, where it may equal x. */
 #include "kernels/reduce.h"
 
 #include "kernels/block.h"
@@ -31,17 +31,27 @@ template <>
 CN_DEVICE int64_t highest<int64_t>() {
     return INT64_MAX;
 }
+template <>
+CN_DEVICE uint64_t highest<uint64_t>() {
+    return UINT64_MAX;
+}
 
 template <typename T>
 CN_DEVICE T lowest() {
     return cn_is_float<T>::value ? -highest<T>() : -highest<T>() - 1;
 }
+template <>
+CN_DEVICE uint64_t lowest<uint64_t>() {
+    return 0;
+}
 
 /* Wrapping, as unsigned numbers do. */
 CN_DEVICE double add(double a, double b) { return a + b; }
 CN_DEVICE int64_t add(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); }
+CN_DEVICE uint64_t add(uint64_t a, uint64_t b) { return a + b; }
 CN_DEVICE double mul(double a, double b) { return a * b; }
 CN_DEVICE int64_t mul(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b)); }
+CN_DEVICE uint64_t mul(uint64_t a, uint64_t b) { return a * b; }
 
 /* As rounded as a division (Markstein), without its call. */
 CN_DEVICE double divide(double sum, const cn_divisor& count, double reciprocal) {
@@ -54,6 +64,9 @@ CN_DEVICE int64_t divide(int64_t sum, const cn_divisor& count, double) {
     const uint64_t size = sum < 0 ? 0 - static_cast<uint64_t>(sum) : static_cast<uint64_t>(sum);
     const uint64_t mean = static_cast<uint64_t>(cn_quotient(static_cast<int64_t>(size), count));
     return count.value == 0 ? 0 : static_cast<int64_t>(sum < 0 ? 0 - mean : mean);
+}
+CN_DEVICE uint64_t divide(uint64_t sum, const cn_divisor& count, double) {
+    return count.value == 0 ? 0 : static_cast<uint64_t>(cn_quotient(static_cast<int64_t>(sum), count));
 }
 
 template <typename T>
@@ -188,9 +201,11 @@ cudaError_t reduce(const cn_queue* q, const cn_reduce_args* a, int wide_dtype) {
 }  // namespace
 
 extern "C" cudaError_t cn_k_reduce(const cn_queue* q, const cn_reduce_args* a) {
-    const cn_class c = cn_class_of(a->dtype);
-    return c == CN_CLASS_FLOAT || c == CN_CLASS_DOUBLE ? reduce<double, CORNU_FLOAT32>(q, a, CORNU_FLOAT64)
-                                                        : reduce<int64_t, CORNU_INT32>(q, a, CORNU_INT64);
+    switch (cn_class_of(a->dtype)) {
+        case CN_CLASS_INT: return reduce<int64_t, CORNU_INT32>(q, a, CORNU_INT64);
+        case CN_CLASS_UINT: return reduce<uint64_t, CORNU_UINT64>(q, a, CORNU_UINT64);
+        default: return reduce<double, CORNU_FLOAT32>(q, a, CORNU_FLOAT64);
+    }
 }
 
 /* ---- arg ---- */
@@ -295,8 +310,11 @@ cudaError_t launch_arg(const cn_queue* q, const cn_arg_args* a) {
 }  // namespace
 
 extern "C" cudaError_t cn_k_arg(const cn_queue* q, const cn_arg_args* a) {
-    const cn_class c = cn_class_of(a->dtype);
-    return c == CN_CLASS_FLOAT || c == CN_CLASS_DOUBLE ? launch_arg<double>(q, a) : launch_arg<int64_t>(q, a);
+    switch (cn_class_of(a->dtype)) {
+        case CN_CLASS_INT: return launch_arg<int64_t>(q, a);
+        case CN_CLASS_UINT: return launch_arg<uint64_t>(q, a);
+        default: return launch_arg<double>(q, a);
+    }
 }
 
 /* ---- cumulative ---- */

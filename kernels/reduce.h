@@ -12,7 +12,7 @@ extern "C" {
 /* Numbers of cn_reduce_kind. */
 enum { CN_K_SUM, CN_K_MEAN, CN_K_PROD, CN_K_MAX, CN_K_MIN, CN_K_ANY, CN_K_ALL };
 
-/* y[k] = the fold of line k of x. Floats are folded in double, integers and bool as int64. */
+/* y[k] = the fold of line k of x. Floats are folded in double, uint64 as such, other integers and bool as int64. */
 typedef struct cn_reduce_args {
     const void* x;
     void* y;       /* [lines.kept] */

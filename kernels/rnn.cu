@@ -27,31 +27,12 @@
 
 namespace {
 
-CN_DEVICE float widen(float x) { return x; }
-CN_DEVICE double widen(double x) { return x; }
-CN_DEVICE float widen(__half x) { return __half2float(x); }
-CN_DEVICE float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
-
-CN_DEVICE void narrow(float* y, float x) { *y = x; }
-CN_DEVICE void narrow(double* y, double x) { *y = x; }
-CN_DEVICE void narrow(__half* y, float x) { *y = __float2half_rn(x); }
-CN_DEVICE void narrow(__nv_bfloat16* y, float x) { *y = __float2bfloat16_rn(x); }
-
-template <typename E>
-struct sum_of {
-    typedef float type;
-};
-template <>
-struct sum_of<double> {
-    typedef double type;
-};
-
 /* x as the dtype keeps it. */
 template <typename E, typename T>
 CN_DEVICE T rounded(T x) {
     E kept;
-    narrow(&kept, x);
-    return widen(kept);
+    cn_narrow(&kept, x);
+    return cn_widen(kept);
 }
 
 /* Where things lie; E the element, T what is computed in. */
@@ -82,18 +63,18 @@ CN_DEVICE_NOINLINE T apply(const cn_epilogue& act, T x) {
 template <typename E, typename T>
 CN_DEVICE T new_state(const cn_rnn_args& a, const T* s, int64_t apart, const E* z, T h, T* c) {
     const int64_t u = a.units;
-    if (a.cell == CN_CELL_SIMPLE) return rounded<E>(apply<T>(a.act, widen(z[0]) + s[0]));
+    if (a.cell == CN_CELL_SIMPLE) return rounded<E>(apply<T>(a.act, cn_widen(z[0]) + s[0]));
     if (a.cell == CN_CELL_LSTM) {
-        const T i = apply<T>(a.gate, widen(z[0]) + s[0]);
-        const T f = apply<T>(a.gate, widen(z[u]) + s[apart]);
-        const T g = apply<T>(a.act, widen(z[2 * u]) + s[2 * apart]);
-        const T o = apply<T>(a.gate, widen(z[3 * u]) + s[3 * apart]);
+        const T i = apply<T>(a.gate, cn_widen(z[0]) + s[0]);
+        const T f = apply<T>(a.gate, cn_widen(z[u]) + s[apart]);
+        const T g = apply<T>(a.act, cn_widen(z[2 * u]) + s[2 * apart]);
+        const T o = apply<T>(a.gate, cn_widen(z[3 * u]) + s[3 * apart]);
         *c = rounded<E>(f * *c + i * g);
         return rounded<E>(o * apply<T>(a.act, *c));
     }
-    const T update = apply<T>(a.gate, widen(z[0]) + s[0]);
-    const T reset = apply<T>(a.gate, widen(z[u]) + s[apart]);
-    const T candidate = apply<T>(a.act, widen(z[2 * u]) + reset * s[2 * apart]);
+    const T update = apply<T>(a.gate, cn_widen(z[0]) + s[0]);
+    const T reset = apply<T>(a.gate, cn_widen(z[u]) + s[apart]);
+    const T candidate = apply<T>(a.act, cn_widen(z[2 * u]) + reset * s[2 * apart]);
     return rounded<E>(update * h + (1 - update) * candidate);
 }
 
@@ -111,7 +92,7 @@ CN_DEVICE void multiply(const cn_rnn_args& a, int64_t width, const T* x, T* s, i
         for (int r = 0; r < R; r++) sum[r][0] = sum[r][1] = 0;
         int64_t k = 0;
         for (; k + 1 < a.units; k += 2) {
-            const T w0 = widen(w[k * width]), w1 = widen(w[(k + 1) * width]);
+            const T w0 = cn_widen(w[k * width]), w1 = cn_widen(w[(k + 1) * width]);
             UNROLL
             for (int r = 0; r < R; r++) {
                 sum[r][0] += x[r * a.units + k] * w0;
@@ -119,8 +100,8 @@ CN_DEVICE void multiply(const cn_rnn_args& a, int64_t width, const T* x, T* s, i
             }
         }
         for (int r = 0; r < R; r++) {
-            if (k < a.units) sum[r][0] += x[r * a.units + k] * widen(w[k * width]);
-            s[r * width + column] = sum[r][0] + sum[r][1] + (bias ? widen(bias[column]) : T(0));
+            if (k < a.units) sum[r][0] += x[r * a.units + k] * cn_widen(w[k * width]);
+            s[r * width + column] = sum[r][0] + sum[r][1] + (bias ? cn_widen(bias[column]) : T(0));
         }
     }
 }
@@ -129,12 +110,12 @@ CN_DEVICE void multiply(const cn_rnn_args& a, int64_t width, const T* x, T* s, i
 template <typename E, typename T>
 CN_DEVICE void end_unit(const layout<E>& l, int64_t b, int64_t step, int64_t j, bool masked, bool seen, T h) {
     if (masked && (l.a.zero_masked || !seen)) h = 0;
-    if (l.a.sequences || step == l.a.steps - 1) narrow(l.y(b, step) + j, h);
+    if (l.a.sequences || step == l.a.steps - 1) cn_narrow(l.y(b, step) + j, h);
 }
 
 template <typename E, int R>
 CN_KERNEL_BLOCKS(ROWS_THREADS, 1) rnn_rows(cn_rnn_args a) {
-    typedef typename sum_of<E>::type T;
+    typedef typename cn_sum_of<E>::type T;
     CN_DYN_SHARED(T, h);
     const layout<E> l(a);
     const int64_t units = a.units, first = static_cast<int64_t>(blockIdx.x) * R;
@@ -144,8 +125,8 @@ CN_KERNEL_BLOCKS(ROWS_THREADS, 1) rnn_rows(cn_rnn_args a) {
 
     for (int64_t i = threadIdx.x; i < R * units; i += blockDim.x) {
         const int64_t b = first + i / units, at = b * units + i % units;
-        h[i] = a.h && b < a.batch ? widen(static_cast<const E*>(a.h)[at]) : T(0);
-        c[i] = a.c && b < a.batch ? widen(static_cast<const E*>(a.c)[at]) : T(0);
+        h[i] = a.h && b < a.batch ? cn_widen(static_cast<const E*>(a.h)[at]) : T(0);
+        c[i] = a.c && b < a.batch ? cn_widen(static_cast<const E*>(a.c)[at]) : T(0);
     }
     for (int64_t step = 0; step < a.steps; step++) {
         unsigned masked = 0;
@@ -157,8 +138,8 @@ CN_KERNEL_BLOCKS(ROWS_THREADS, 1) rnn_rows(cn_rnn_args a) {
             for (int64_t i = threadIdx.x; i < R * units; i += blockDim.x) {
                 const int64_t r = i / units, j = i % units, b = first + r < a.batch ? first + r : first;
                 const E* z = l.z(b, step) + j;
-                s[r * l.width + j] = rounded<E>(apply<T>(a.gate, widen(z[0]) + s[r * l.width + j]));
-                c[i] = rounded<E>(apply<T>(a.gate, widen(z[units]) + s[r * l.width + units + j]) * h[i]);
+                s[r * l.width + j] = rounded<E>(apply<T>(a.gate, cn_widen(z[0]) + s[r * l.width + j]));
+                c[i] = rounded<E>(apply<T>(a.gate, cn_widen(z[units]) + s[r * l.width + units + j]) * h[i]);
             }
             __syncthreads();
             multiply<E, T, R>(a, l.width, c, s, 2 * units, l.width);
@@ -171,7 +152,7 @@ CN_KERNEL_BLOCKS(ROWS_THREADS, 1) rnn_rows(cn_rnn_args a) {
             const T* sums = s + r * l.width + j;
             if (b >= a.batch) continue;
             if (!skip && l.resets_first()) {
-                h[i] = rounded<E>(sums[0] * h[i] + (1 - sums[0]) * apply<T>(a.act, widen(l.z(b, step)[2 * units + j]) + sums[2 * units]));
+                h[i] = rounded<E>(sums[0] * h[i] + (1 - sums[0]) * apply<T>(a.act, cn_widen(l.z(b, step)[2 * units + j]) + sums[2 * units]));
             } else if (!skip) {
                 h[i] = new_state<E, T>(a, sums, units, l.z(b, step) + j, h[i], &c[i]);
             }
@@ -182,8 +163,8 @@ CN_KERNEL_BLOCKS(ROWS_THREADS, 1) rnn_rows(cn_rnn_args a) {
     for (int64_t i = threadIdx.x; i < R * units; i += blockDim.x) {
         const int64_t b = first + i / units, j = i % units;
         if (b >= a.batch) continue;
-        narrow(l.h(b) + j, h[i]);
-        if (l.has_c()) narrow(l.c(b) + j, a.cell == CN_CELL_LSTM ? c[i] : T(0));
+        cn_narrow(l.h(b) + j, h[i]);
+        if (l.has_c()) cn_narrow(l.c(b) + j, a.cell == CN_CELL_LSTM ? c[i] : T(0));
     }
 }
 
@@ -217,7 +198,7 @@ template <typename E, typename T>
 CN_DEVICE void write_output(const layout<E>& l, int64_t b, int64_t step, int64_t j, bool masked, T h) {
     E* y = l.y(b, step) + j;
     if (!masked) {
-        narrow(y, h);
+        cn_narrow(y, h);
     } else if (step == 0 || l.a.zero_masked) {
         *y = static_cast<E>(0.0f);
     } else if (l.a.sequences) {
@@ -240,28 +221,28 @@ CN_DEVICE void finish(const layout<E>& l, int phase, int64_t step, const state& 
     E* h_after = static_cast<E*>(after.at) + b * after.stride + j;
 
     if (phase == RESET) {
-        const T h = widen(static_cast<const E*>(before.at)[b * before.stride + j]);
-        narrow(l.c(b) + j, apply<T>(a.gate, widen(z[0]) + s[0]));
-        narrow(h_after, apply<T>(a.gate, widen(z[a.units]) + s[apart]) * h);
+        const T h = cn_widen(static_cast<const E*>(before.at)[b * before.stride + j]);
+        cn_narrow(l.c(b) + j, apply<T>(a.gate, cn_widen(z[0]) + s[0]));
+        cn_narrow(h_after, apply<T>(a.gate, cn_widen(z[a.units]) + s[apart]) * h);
         return;
     }
-    T h = widen(phase == CANDIDATE ? *h_after : static_cast<const E*>(before.at)[b * before.stride + j]);
+    T h = cn_widen(phase == CANDIDATE ? *h_after : static_cast<const E*>(before.at)[b * before.stride + j]);
     if (!masked && phase == CANDIDATE) {
-        const T update = widen(l.c(b)[j]);
-        h = rounded<E>(update * h + (1 - update) * apply<T>(a.act, widen(z[2 * a.units]) + s[0]));
+        const T update = cn_widen(l.c(b)[j]);
+        h = rounded<E>(update * h + (1 - update) * apply<T>(a.act, cn_widen(z[2 * a.units]) + s[0]));
     } else if (!masked) {
-        T c = a.cell == CN_CELL_LSTM ? widen(l.c(b)[j]) : T(0);
+        T c = a.cell == CN_CELL_LSTM ? cn_widen(l.c(b)[j]) : T(0);
         h = new_state<E, T>(a, s, apart, z, h, &c);
-        if (a.cell == CN_CELL_LSTM) narrow(l.c(b) + j, c);
+        if (a.cell == CN_CELL_LSTM) cn_narrow(l.c(b) + j, c);
     }
-    narrow(h_after, h);
+    cn_narrow(h_after, h);
     write_output<E, T>(l, b, step, j, masked, h);
 }
 
 /* Block (32 units, SLICES); grid (tiles of R rows, tiles of units). G sums a unit: gates first_gate ... of x W, x the state `before`. */
 template <typename E, int R, int G>
 CN_KERNEL(32 * SLICES) step_units(cn_rnn_args a, int phase, int first_gate, int64_t step, state before, state after) {
-    typedef typename sum_of<E>::type T;
+    typedef typename cn_sum_of<E>::type T;
     CN_SHARED(T, part, [SLICES][R * G][32]);
     CN_SHARED(T, whole, [R * G][32]);
     const layout<E> l(a);
@@ -277,10 +258,10 @@ CN_KERNEL(32 * SLICES) step_units(cn_rnn_args a, int phase, int first_gate, int6
         for (int64_t k = begin; k < end; k++) {
             T row[R];
             UNROLL
-            for (int r = 0; r < R; r++) row[r] = widen(x[r][k]);
+            for (int r = 0; r < R; r++) row[r] = cn_widen(x[r][k]);
             UNROLL
             for (int g = 0; g < G; g++) {
-                const T weight = widen(w[k * l.width + g * a.units]);
+                const T weight = cn_widen(w[k * l.width + g * a.units]);
                 UNROLL
                 for (int r = 0; r < R; r++) sum[r * G + g] += row[r] * weight;
             }
@@ -290,7 +271,7 @@ CN_KERNEL(32 * SLICES) step_units(cn_rnn_args a, int phase, int first_gate, int6
     __syncthreads();
     for (int i = threadIdx.y; i < R * G; i += SLICES) {
         const int64_t column = (first_gate + i % G) * a.units + j;
-        T total = a.bias && j < a.units ? widen(static_cast<const E*>(a.bias)[column]) : T(0);
+        T total = a.bias && j < a.units ? cn_widen(static_cast<const E*>(a.bias)[column]) : T(0);
         for (int slice = 0; slice < SLICES; slice++) total += part[slice][i][threadIdx.x];
         whole[i][threadIdx.x] = total;
     }
@@ -341,7 +322,7 @@ cudaError_t run_steps(const cn_queue* q, const cn_rnn_args* a) {
 
 template <typename E>
 cudaError_t launch(const cn_queue* q, const cn_rnn_args* a) {
-    typedef typename sum_of<E>::type T;
+    typedef typename cn_sum_of<E>::type T;
     const int64_t width = a->units * cn_rnn_gate_count(a->cell);
     const int64_t bytes = static_cast<int64_t>(sizeof(T)) * (2 * a->units + width); /* of a row */
     const int64_t warps = (width + 31) / 32;

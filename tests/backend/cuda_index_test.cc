@@ -119,6 +119,21 @@ TEST(CudaIndex, ScattersOfEveryDtype) {
     }
 }
 
+// Numbers above 2^63 are the largest, on the reference too.
+TEST(CudaIndex, ScattersOfLargeUnsigned) {
+    const uint64_t base[] = {UINT64_C(1) << 63, 7}, update[] = {7, UINT64_C(1) << 63};
+    const int32_t at[] = {0, 1};
+    const uint64_t wanted[][2] = {{base[0], base[0]}, {7, 7}};
+    Raw g;
+    cn_id b = g.input({2}, CORNU_UINT64, Bytes((const char*)base, (const char*)(base + 2))), u = g.input({2}, CORNU_UINT64, Bytes((const char*)update, (const char*)(update + 2)));
+    cn_id i = g.input({2, 1}, CORNU_INT32, Bytes((const char*)at, (const char*)(at + 2)));
+    for (cn_scatter_kind kind : {CN_SCATTER_MAX, CN_SCATTER_MIN}) cn_graph_output(&g.g, scatter(g, b, i, u, kind, false));
+    for (const cn_backend& backend : {cn_backend_reference, cn_backend_cuda}) {
+        std::vector<std::vector<char>> y = run_graph::run(g.g, backend, g.data);
+        for (size_t k = 0; k < 2; k++) EXPECT_EQ(memcmp(y[k].data(), wanted[k], 16), 0) << k;
+    }
+}
+
 TEST(CudaIndex, ScattersOfEveryDepth) {
     for (cornu_dtype index : {CORNU_INT8, CORNU_INT32, CORNU_INT64, CORNU_UINT8, CORNU_UINT16}) {
         for (int64_t depth : {0, 1, 2, 3}) {

@@ -13,7 +13,6 @@ void expect_pool(cornu_dtype dtype, cn_op op, cn_pool_kind kind, const Shape& s,
     Case c(dtype);
     cn_attr a = run_graph::no_attr();
     c.special = special;
-    c.small = true; // the reference's sums are signed
     a.pool.kind = kind;
     a.pool.spatial = (int)s.x.size() - 2;
     for (int i = 0; i < a.pool.spatial; i++) {
@@ -78,6 +77,23 @@ TEST(CudaPool, NotFinite) {
         for (int i : {0, 1, 2, 5, 6}) {
             for (cn_pool_kind kind : {CN_POOL_MAX, CN_POOL_AVG}) expect_pool(dtype, CN_OP_pool, kind, kShapes[i], true);
         }
+    }
+}
+
+// Numbers above 2^63 are the largest, on the reference too.
+TEST(CudaPool, LargeUnsigned) {
+    const uint64_t values[] = {3, (UINT64_C(1) << 63) + 5, 1, (UINT64_C(1) << 63) + 3}, wanted[] = {values[1], (UINT64_C(1) << 62) + 4};
+    Case c(CORNU_UINT64);
+    cn_attr a = run_graph::pool_attr(CN_POOL_MAX, 1, 4, 1, 0, 0);
+    cn_id x = c.input_of({1, 4, 1});
+    memcpy(c.data[0].data(), values, sizeof values);
+    cn_graph_output(&c.g, c.node(CN_OP_pool, {x}, a));
+    a = run_graph::pool_attr(CN_POOL_AVG, 1, 2, 2, 0, 0);
+    cn_graph_output(&c.g, c.node(CN_OP_pool, {x}, a));
+    for (const cn_backend& backend : {cn_backend_reference, cn_backend_cuda}) {
+        std::vector<std::vector<char>> y = run_graph::run(c.g, backend, c.data);
+        EXPECT_EQ(memcmp(y[0].data(), &wanted[0], 8), 0);
+        EXPECT_EQ(memcmp(y[1].data(), &wanted[1], 8), 0);
     }
 }
 

@@ -84,6 +84,29 @@ TEST(CudaReduce, NaN) {
     }
 }
 
+// Numbers above 2^63 are the largest, on the reference too.
+TEST(CudaReduce, LargeUnsigned) {
+    const uint64_t top = UINT64_C(1) << 63, values[] = {3, top + 5, 1, top + 3}, wanted[] = {top + 5, 1, (3 + (top + 5) + 1 + (top + 3)) / 4};
+    const cn_reduce_kind kinds[] = {CN_REDUCE_MAX, CN_REDUCE_MIN, CN_REDUCE_MEAN};
+    Case c(CORNU_UINT64);
+    cn_id x = c.input_of({4});
+    cn_attr a = run_graph::no_attr();
+    memcpy(c.data[0].data(), values, sizeof values);
+    a.reduce.axes = 1;
+    for (cn_reduce_kind kind : kinds) {
+        a.reduce.kind = kind;
+        cn_graph_output(&c.g, c.node(CN_OP_reduce, {x}, a));
+    }
+    a = run_graph::no_attr();
+    a.arg.largest = true;
+    cn_graph_output(&c.g, c.node(CN_OP_arg, {x}, a));
+    for (const cn_backend& backend : {cn_backend_reference, cn_backend_cuda}) {
+        std::vector<std::vector<char>> y = run_graph::run(c.g, backend, c.data);
+        for (size_t i = 0; i < 3; i++) EXPECT_EQ(memcmp(y[i].data(), &wanted[i], 8), 0) << "kind " << kinds[i];
+        EXPECT_EQ(y[3][0], 1);
+    }
+}
+
 // ---- arg ----
 
 void expect_arg(cornu_dtype dtype, const Dims& dims, int axis, bool largest, int64_t different, bool special = false) {

@@ -32,6 +32,14 @@ double cn_ref_load(cornu_dtype dtype, const void* data, int64_t i);
 void cn_ref_store(cornu_dtype dtype, void* data, int64_t i, double value);
 int64_t cn_ref_load_int(cornu_dtype dtype, const void* data, int64_t i);
 void cn_ref_store_int(cornu_dtype dtype, void* data, int64_t i, int64_t value);
+/* Of integers as cn_ref_load_int gives them: uint64 in two's complement. The mean is cut towards zero; nothing has the mean 0. */
+static inline bool cn_ref_less_int(cornu_dtype dtype, int64_t a, int64_t b) { return dtype == CORNU_UINT64 ? (uint64_t)a < (uint64_t)b : a < b; }
+static inline int64_t cn_ref_lowest_int(cornu_dtype dtype) { return dtype == CORNU_UINT64 ? 0 : INT64_MIN; }
+static inline int64_t cn_ref_highest_int(cornu_dtype dtype) { return dtype == CORNU_UINT64 ? -1 : INT64_MAX; }
+static inline int64_t cn_ref_mean_int(cornu_dtype dtype, int64_t sum, int64_t count) {
+    if (count == 0) return 0;
+    return dtype == CORNU_UINT64 ? (int64_t)((uint64_t)sum / (uint64_t)count) : sum / count;
+}
 /* Evaluates value v of a graph and all that it depends on, which must be constants and variables alone. variable gives a
  * variable's dense elements. out: memory for its elements. */
 typedef cornu_status (*cn_ref_variable)(void* user, int slot, void* dst);

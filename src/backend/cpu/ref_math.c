@@ -182,7 +182,7 @@ cornu_status cn_ref_pool(const cn_ref_step* s) {
         int64_t c = i % channels, n = i / (cells * channels), from[3] = {0, 0, 0}, to[3] = {1, 1, 1}, count = 0;
         space o = space_index(y, i / channels % cells), cell;
         double sum = 0, top = -INFINITY;
-        int64_t top_int = INT64_MIN, sum_int = 0;
+        int64_t top_int = cn_ref_lowest_int(s->type->dtype), sum_int = 0;
         for (int d = 0; d < sp; d++) pool_range(s, d, o.n[3 - sp + d], &from[3 - sp + d], &to[3 - sp + d]);
         for (cell.n[0] = from[0]; cell.n[0] < to[0]; cell.n[0]++)
             for (cell.n[1] = from[1]; cell.n[1] < to[1]; cell.n[1]++)
@@ -191,12 +191,12 @@ cornu_status cn_ref_pool(const cn_ref_step* s) {
                     double v = floats ? load(s, 0, at) : 0;
                     int64_t v_int = floats ? 0 : cn_ref_load_int(s->types[0]->dtype, s->in[0], at);
                     sum += v;
-                    sum_int += v_int;
+                    sum_int = (int64_t)((uint64_t)sum_int + (uint64_t)v_int);
                     if (v > top || v != v) top = v;
-                    if (v_int > top_int) top_int = v_int;
+                    if (cn_ref_less_int(s->type->dtype, top_int, v_int)) top_int = v_int;
                 }
         if (floats) cn_ref_store(s->type->dtype, s->out, i, a->kind == CN_POOL_MAX ? top : sum / (double)count);
-        else cn_ref_store_int(s->type->dtype, s->out, i, a->kind == CN_POOL_MAX ? top_int : count ? sum_int / count : 0);
+        else cn_ref_store_int(s->type->dtype, s->out, i, a->kind == CN_POOL_MAX ? top_int : cn_ref_mean_int(s->type->dtype, sum_int, count));
     }
     return CORNU_OK;
 }
@@ -326,13 +326,13 @@ static double fold_float(cn_reduce_kind kind, double a, double x) {
     return a;
 }
 
-static int64_t fold_int(cn_reduce_kind kind, int64_t a, int64_t x) {
+static int64_t fold_int(cornu_dtype dtype, cn_reduce_kind kind, int64_t a, int64_t x) {
     switch (kind) {
         case CN_REDUCE_SUM:
         case CN_REDUCE_MEAN: return (int64_t)((uint64_t)a + (uint64_t)x);
         case CN_REDUCE_PROD: return (int64_t)((uint64_t)a * (uint64_t)x);
-        case CN_REDUCE_MAX: return a > x ? a : x;
-        case CN_REDUCE_MIN: return a < x ? a : x;
+        case CN_REDUCE_MAX: return cn_ref_less_int(dtype, a, x) ? x : a;
+        case CN_REDUCE_MIN: return cn_ref_less_int(dtype, x, a) ? x : a;
         case CN_REDUCE_ANY: return a != 0 || x != 0;
         case CN_REDUCE_ALL: return a != 0 && x != 0;
     }
@@ -352,15 +352,15 @@ cornu_status cn_ref_reduce(const cn_ref_step* s) {
 
     for (int64_t k = 0; k < kept; k++) {
         double sum = start_of(kind);
-        int64_t sum_int = kind == CN_REDUCE_MAX ? INT64_MIN : kind == CN_REDUCE_MIN ? INT64_MAX : (int64_t)sum;
+        int64_t sum_int = kind == CN_REDUCE_MAX ? cn_ref_lowest_int(t->dtype) : kind == CN_REDUCE_MIN ? cn_ref_highest_int(t->dtype) : (int64_t)sum;
         for (int64_t o = 0; o < over; o++) {
             int64_t at = join_index(t, axes, k, o);
             if (floats) sum = fold_float(kind, sum, load(s, 0, at));
-            else sum_int = fold_int(kind, sum_int, cn_ref_load_int(t->dtype, s->in[0], at));
+            else sum_int = fold_int(t->dtype, kind, sum_int, cn_ref_load_int(t->dtype, s->in[0], at));
         }
         if (floats && kind == CN_REDUCE_MEAN) sum /= (double)over;
         if (floats && s->type->dtype != CORNU_BOOL) cn_ref_store(s->type->dtype, s->out, k, sum);
-        else cn_ref_store_int(s->type->dtype, s->out, k, floats ? sum != 0 : kind == CN_REDUCE_MEAN && over ? sum_int / over : sum_int);
+        else cn_ref_store_int(s->type->dtype, s->out, k, floats ? sum != 0 : kind == CN_REDUCE_MEAN ? cn_ref_mean_int(t->dtype, sum_int, over) : sum_int);
     }
     return CORNU_OK;
 }
@@ -381,7 +381,7 @@ cornu_status cn_ref_arg(const cn_ref_step* s) {
                 better = y == y && (x != x || (a->largest ? x > y : x < y)); /* the first NaN wins */
             } else {
                 int64_t x = cn_ref_load_int(t->dtype, s->in[0], at), y = cn_ref_load_int(t->dtype, s->in[0], best_at);
-                better = a->largest ? x > y : x < y;
+                better = a->largest ? cn_ref_less_int(t->dtype, y, x) : cn_ref_less_int(t->dtype, x, y);
             }
             if (better) best = o, best_at = at;
         }
@@ -405,7 +405,7 @@ cornu_status cn_ref_cumulative(const cn_ref_step* s) {
                 sum = fold_float(kind, sum, load(s, 0, at));
                 cn_ref_store(t->dtype, s->out, at, sum);
             } else {
-                sum_int = fold_int(kind, sum_int, cn_ref_load_int(t->dtype, s->in[0], at));
+                sum_int = fold_int(t->dtype, kind, sum_int, cn_ref_load_int(t->dtype, s->in[0], at));
                 cn_ref_store_int(t->dtype, s->out, at, sum_int);
             }
         }

@@ -26,8 +26,7 @@ static bool is_before(const line* l, int64_t b, int64_t a) {
         return descending ? x > y : x < y;
     } else {
         int64_t x = cn_ref_load_int(dtype, l->s->in[0], b), y = cn_ref_load_int(dtype, l->s->in[0], a);
-        if (dtype == CORNU_UINT64) return descending ? (uint64_t)x > (uint64_t)y : (uint64_t)x < (uint64_t)y;
-        return descending ? x > y : x < y;
+                return descending ? cn_ref_less_int(dtype, y, x) : cn_ref_less_int(dtype, x, y);
     }
 }
 
@@ -95,8 +94,8 @@ static void merge(const cn_ref_step* s, int64_t to, int64_t from) {
         y = kind == CN_SCATTER_SET   ? x
             : kind == CN_SCATTER_ADD ? (int64_t)((uint64_t)y + (uint64_t)x)
             : kind == CN_SCATTER_MUL ? (int64_t)((uint64_t)y * (uint64_t)x)
-            : kind == CN_SCATTER_MAX ? (x > y ? x : y)
-                                     : (x < y ? x : y);
+            : kind == CN_SCATTER_MAX ? (cn_ref_less_int(dtype, y, x) ? x : y)
+                                     : (cn_ref_less_int(dtype, x, y) ? x : y);
         cn_ref_store_int(dtype, s->out, to, y);
     }
 }
