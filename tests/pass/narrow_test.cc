@@ -111,7 +111,7 @@ TEST(Narrow, AProgramIsJudgedByItsEnd) {
         cn_graph_output(&m.g, y);
         ASSERT_EQ(cn_pass_run(&m.g, nullptr), CORNU_OK);
         narrow_plainly(m, CORNU_FLOAT16);
-        ASSERT_EQ(m.count(CN_OP_fused), 1)
+        ASSERT_EQ(m.count(CN_OP_fused), 1);
         EXPECT_EQ(dtype_of(m, CN_OP_fused), last == CN_EW_exp ? CORNU_FLOAT32 : CORNU_FLOAT16);
     }
 }
