@@ -33,7 +33,7 @@ typedef struct cli_command {
     int (*run)(const char* const* operands, const void* args);
 } cli_command;
 
-extern const cli_command cli_predict, cli_info, cli_convert, cli_plot, cli_diff, cli_check, cli_layers;
+extern const cli_command cli_predict, cli_info, cli_convert, cli_plot, cli_diff, cli_check, cli_bench, cli_layers;
 
 /* What was being done when the library failed: decides the exit code. */
 typedef enum cli_phase {

@@ -4,7 +4,7 @@
 
 #include "cli.h"
 
-static const cli_command* const commands[] = {&cli_predict, &cli_info, &cli_convert, &cli_plot, &cli_diff, &cli_check, &cli_layers};
+static const cli_command* const commands[] = {&cli_predict, &cli_info, &cli_convert, &cli_plot, &cli_diff, &cli_check, &cli_bench, &cli_layers};
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static const cli_command* find_command(const char* name) {
@@ -24,7 +24,7 @@ static int unknown_command(const char* name) {
 }
 
 static void print_overview(FILE* out) {
-    fputs("cornu runs, inspects, converts, compares and draws Keras models.\n\nUsage: cornu COMMAND ARGUMENTS\n\nCommands:\n", out);
+    fputs("cornu runs, inspects, converts, compares, draws and measures Keras models.\n\nUsage: cornu COMMAND ARGUMENTS\n\nCommands:\n", out);
     for (size_t i = 0; i < COMMAND_COUNT; i++) fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     fputs(
         "  help       show this text, or 'cornu help COMMAND'\n"

@@ -60,6 +60,11 @@ void cli_json_open_object(cli_json* json, const char* key) { open_value(json, ke
 
 void cli_json_open_array(cli_json* json, const char* key) { open_value(json, key, '[', ']'); }
 
+void cli_json_open_flat_object(cli_json* json, const char* key) {
+    open_value(json, key, '{', '}');
+    if (json->flat == 0) json->flat = json->depth;
+}
+
 void cli_json_open_flat_array(cli_json* json, const char* key) {
     open_value(json, key, '[', ']');
     if (json->flat == 0) json->flat = json->depth;

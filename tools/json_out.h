@@ -20,7 +20,8 @@ void cli_json_init(cli_json* json, FILE* file);
 /* key is NULL inside an array and at the top. */
 void cli_json_open_object(cli_json* json, const char* key);
 void cli_json_open_array(cli_json* json, const char* key);
-/* An array whose elements, and theirs, stay on one line. */
+/* An array or object whose elements, and theirs, stay on one line. */
+void cli_json_open_flat_object(cli_json* json, const char* key);
 void cli_json_open_flat_array(cli_json* json, const char* key);
 /* Ends the innermost object or array; at the outermost also the line. */
 void cli_json_close(cli_json* json);

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define CLI_TABLE_COLUMNS 6
+#define CLI_TABLE_COLUMNS 8
 
 typedef struct cli_table {
     const char* align; /* "llr": one letter a column, left or right */

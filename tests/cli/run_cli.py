@@ -91,7 +91,7 @@ def help_and_version(place):
     overview = place.run("help")[0]
     assert overview == place.run("--help")[0] == place.run("-h")[0]
     commands = re.findall(r"^  (\w+)  ", overview.split("Options:")[0], re.M)
-    assert commands == ["predict", "info", "convert", "plot", "diff", "check", "layers", "help"], commands
+    assert commands == ["predict", "info", "convert", "plot", "diff", "check", "bench", "layers", "help"], commands
     for command in commands[:-1]:
         text = place.run("help", command)[0]
         assert text == place.run(command, "--help")[0], f"help {command} and {command} --help differ"
@@ -102,7 +102,7 @@ def help_and_version(place):
 def manual_and_completion_name_every_option(place):
     manual = (ROOT / "tools" / "cornu.1").read_text().replace("\\-", "-")
     completion = (ROOT / "tools" / "cornu.bash").read_text()
-    for command in ("predict", "info", "convert", "plot", "diff", "check", "layers"):
+    for command in ("predict", "info", "convert", "plot", "diff", "check", "bench", "layers"):
         options = set(re.findall(r"^  (--[a-z-]+)", place.run("help", command)[0], re.M))
         section = manual.split(f".SS cornu {command}")[1].split(".SS")[0]
         row = re.search(rf'{command}\)\s*options="([^"]*)"', completion).group(1)
