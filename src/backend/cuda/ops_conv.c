@@ -1,19 +1,29 @@
 /* Convolutions and their transposes. One whose kernel is a single cell that moves over every cell is a product of matrices; others of one group
- * are made as products without being unfolded, in tiles of several sizes and with sums in one piece or split: those are the step's ways. */
+ * are made as products without being unfolded, in tiles of several sizes and with sums in one piece or split: those are the step's ways.
+ *
+ * The library's products end with relu at most. Where another activation stands between a product and a depthwise convolution that alone takes
+ * it in, the product leaves it out and the depthwise kernel applies it as it reads:
+ *
+ *     1x1 conv {silu} -> depthwise        becomes        1x1 conv -> depthwise of silu(x), with no pass over x between them */
 #include "backend/cuda/product.h"
 #include "backend/cuda/space.h"
 #include "base/size.h"
+#include "kernels/depthwise.h"
 #include "kernels/implicit.h"
 
 #define ENOUGH_BLOCKS 132 /* for the processors of a large device */
+#define ENOUGH_THREADS (512 * ENOUGH_BLOCKS)
 #define MOST_SPLITS 16
 #define LEAST_STEPS 8 /* of a split */
 #define MOST_WAYS (2 * CN_IMPLICIT_TILES)
 
 typedef struct conv_step {
     cn_conv_args args;
-    cn_implicit_how ways[MOST_WAYS]; /* ways 0: by the kernels of conv.h */
-    int way_count;
+    cn_implicit_how ways[MOST_WAYS];
+    int way_count;  /* 0: by other kernels */
+    bool depthwise; /* by cn_k_depthwise, its ways are the spans; else by the kernels of conv.h */
+    cn_depthwise_how how;
+    cn_depthwise_span guess;
 } conv_step;
 
 static cn_conv_args args_of(const cn_cuda_executable* e, const cn_node* node) {
@@ -37,6 +47,48 @@ static bool is_product(const cn_node* node, const cn_conv_args* a) {
     return is;
 }
 
+/* ---- activations left to a depthwise convolution ---- */
+
+static bool is_depthwise(const cn_cuda_executable* e, const cn_node* node) {
+    cn_conv_args args;
+
+    if (node->op != CN_OP_conv) return false;
+    args = args_of(e, node);
+    return cn_depthwise_fits(&args);
+}
+
+/* The one input that reads a value: the node, NULL where there are more or it is an output. */
+static const cn_node* only_reader(const cn_graph* g, cn_id value, int* input) {
+    const cn_node* reader = NULL;
+
+    for (int i = 0; i < g->output_count; i++) {
+        if (g->outputs[i] == value) return NULL;
+    }
+    for (int i = value + 1; i < g->count; i++) {
+        for (int k = 0; k < g->nodes[i].input_count; k++) {
+            if (g->nodes[i].inputs[k] != value) continue;
+            if (reader) return NULL;
+            reader = &g->nodes[i];
+            *input = k;
+        }
+    }
+    return reader;
+}
+
+/* The activation that a value is without because its reader applies it; fn is copy where there is none. */
+static cn_act left_act(const cn_cuda_executable* e, cn_id value) {
+    const cn_node *node = &e->plan->graph->nodes[value], *reader;
+    cn_act none = {.fn = CN_EW_copy};
+    cn_conv_args args;
+    int input = 0;
+
+    if (node->op != CN_OP_conv || !cn_depthwise_loads((int)node->attr.conv.act.fn)) return none;
+    args = args_of(e, node);
+    if (!is_product(node, &args)) return none;
+    reader = only_reader(e->plan->graph, value, &input);
+    return reader && input == 0 && is_depthwise(e, reader) ? node->attr.conv.act : none;
+}
+
 static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame) {
     const conv_step* s = step->data;
     cn_conv_args args = s->args;
@@ -46,6 +98,11 @@ static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame)
     args.bias = cn_cuda_in(step, frame, 2);
     args.residual = cn_cuda_in(step, frame, 3);
     args.y = cn_cuda_out(step, frame);
+    if (s->depthwise) {
+        cn_depthwise_how how = s->how;
+        how.span = step->way == 0 ? s->guess : (cn_depthwise_span)(CN_DEPTHWISE_SPANS - 1 - (int)s->guess);
+        return CN_CUDA_OK(cn_k_depthwise(&frame->queue, &args, &how));
+    }
     if (s->way_count > 0) {
         cn_implicit_how how = s->ways[step->way];
         how.partial = frame->scratch;
@@ -90,6 +147,23 @@ static cornu_status add_way(cn_cuda_executable* e, conv_step* s, cn_implicit_til
     return CORNU_OK;
 }
 
+/* What two steps with the same ways have in common. */
+static cornu_status describe(cn_cuda_executable* e, cn_cuda_step* step, const conv_step* s, const char* kind) {
+    const cn_conv_args* a = &s->args;
+    const int64_t *x = a->x_dims, *k = a->k_dims, *y = a->y_dims, *strides = a->strides, *dilation = a->dilation, *pad = a->pad;
+    const char* text = cn_arena_format(&e->arena, "%s %s %lldx%lldx%lldx%lldx%lld by %lldx%lldx%lld to %lldx%lldx%lldx%lld", kind,
+                                       cornu_dtype_name((cornu_dtype)a->dtype), (long long)a->batch, (long long)x[0], (long long)x[1], (long long)x[2],
+                                       (long long)a->channels, (long long)k[0], (long long)k[1], (long long)k[2], (long long)y[0], (long long)y[1],
+                                       (long long)y[2], (long long)a->filters);
+
+    if (!text) return CN_NO_MEMORY(sizeof *s);
+    step->problem = cn_arena_format(&e->arena, "%s strides %lld %lld %lld dilation %lld %lld %lld pad %lld %lld %lld act %d %g %g %g%s%s", text,
+                                    (long long)strides[0], (long long)strides[1], (long long)strides[2], (long long)dilation[0], (long long)dilation[1],
+                                    (long long)dilation[2], (long long)pad[0], (long long)pad[1], (long long)pad[2], a->act.fn, a->act.p, a->act.q, a->act.r,
+                                    cn_cuda_input_type(e, step->node, 2) ? " bias" : "", cn_cuda_input_type(e, step->node, 3) ? " residual" : "");
+    return step->problem ? CORNU_OK : CN_NO_MEMORY(sizeof *s);
+}
+
 /* The largest tile of which there are enough; else the sum is split. Small results have one way: there is nothing to gain. */
 static cornu_status find_ways(cn_cuda_executable* e, cn_cuda_step* step, conv_step* s) {
     const cn_conv_args* a = &s->args;
@@ -109,16 +183,20 @@ static cornu_status find_ways(cn_cuda_executable* e, cn_cuda_step* step, conv_st
         CN_TRY(add_way(e, s, tile, splits_for(a, tile), tf32));
     }
     step->ways = s->way_count;
-    if (step->ways < 2) return CORNU_OK;
-    step->problem = cn_arena_format(&e->arena, "conv %s%s %lldx%lldx%lldx%lldx%lld by %lldx%lldx%lld to %lldx%lldx%lldx%lld stride %lld %lld %lld "
-                                    "dilation %lld %lld %lld pad %lld %lld %lld act %d %g %g %g%s%s", cornu_dtype_name((cornu_dtype)a->dtype), tf32 ? " tf32" : "",
-                                    (long long)a->batch, (long long)a->x_dims[0], (long long)a->x_dims[1], (long long)a->x_dims[2], (long long)a->channels,
-                                    (long long)a->k_dims[0], (long long)a->k_dims[1], (long long)a->k_dims[2], (long long)a->y_dims[0], (long long)a->y_dims[1],
-                                    (long long)a->y_dims[2], (long long)a->filters, (long long)a->strides[0], (long long)a->strides[1], (long long)a->strides[2],
-                                    (long long)a->dilation[0], (long long)a->dilation[1], (long long)a->dilation[2], (long long)a->pad[0], (long long)a->pad[1],
-                                    (long long)a->pad[2], a->act.fn, a->act.p, a->act.q, a->act.r, cn_cuda_input_type(e, step->node, 2) ? " bias" : "",
-                                    cn_cuda_input_type(e, step->node, 3) ? " residual" : "");
-    return step->problem ? CORNU_OK : CN_NO_MEMORY(sizeof *s);
+    return step->ways > 1 ? describe(e, step, s, tf32 ? "conv tf32" : "conv") : CORNU_OK;
+}
+
+/* Spans of four read less, but make few threads. */
+static cornu_status find_spans(cn_cuda_executable* e, cn_cuda_step* step, conv_step* s) {
+    const cn_conv_args* a = &s->args;
+    int64_t threads = rows_of(a) / 4 * (a->channels / (16 / (int64_t)cornu_dtype_size((cornu_dtype)a->dtype)));
+
+    s->depthwise = true;
+    s->how.load_fn = (int)left_act(e, step->node->inputs[0]).fn;
+    s->guess = threads >= ENOUGH_THREADS ? CN_DEPTHWISE_FOUR : CN_DEPTHWISE_ONE;
+    if (a->y_dims[2] == 1) s->guess = CN_DEPTHWISE_ONE;
+    step->ways = a->y_dims[2] == 1 ? 1 : CN_DEPTHWISE_SPANS;
+    return describe(e, step, s, s->how.load_fn ? "depthwise after an activation" : "depthwise");
 }
 
 cornu_status cn_cuda_prepare_conv(cn_cuda_executable* e, cn_cuda_step* step) {
@@ -128,11 +206,13 @@ cornu_status cn_cuda_prepare_conv(cn_cuda_executable* e, cn_cuda_step* step) {
     if (is_product(step->node, &args)) {
         cn_cuda_product product = {.dtype = (cornu_dtype)args.dtype, .rows = rows_of(&args), .columns = args.filters, .inner = args.channels,
                                    .act = step->node->attr.conv.act};
+        if (left_act(e, step->node->output).fn != CN_EW_copy) product.act = (cn_act){.fn = CN_EW_copy};
         return cn_cuda_prepare_product(e, step, &product);
     }
     s = cn_cuda_data(e, step, sizeof *s);
     if (!s) return CN_NO_MEMORY(sizeof *s);
     s->args = args;
     step->launch = launch;
+    if (is_depthwise(e, step->node)) return find_spans(e, step, s);
     return step->node->op == CN_OP_conv && cn_implicit_fits(&args) ? find_ways(e, step, s) : CORNU_OK;
 }
