@@ -6,6 +6,7 @@
  *
  * States are rounded to the dtype after each step, sums and functions are float (float64: double).
  *
+ *     held            one launch, weights in registers: rnn_held.cu
  *     rows at once    kernels of up to 256 KiB, which the cache keeps: a block takes a few rows of the batch through all steps, states in
  *                     shared memory, a thread a column of W
  *     step by step    a launch a step (GRU that resets first: two), a block some units of some rows, its warps parts of the sum over the
@@ -15,7 +16,6 @@
 #include "kernels/block.h"
 #include "kernels/ew.h"
 
-#define CACHED_BYTES (256 << 10)
 #define ROWS_THREADS 512
 #define SLICES 8 /* of the sum over the old state: warps of a block of step_units */
 
@@ -328,7 +328,7 @@ cudaError_t launch(const cn_queue* q, const cn_rnn_args* a) {
     const int64_t warps = (width + 31) / 32;
     const unsigned threads = static_cast<unsigned>(warps < ROWS_THREADS / 32 ? warps * 32 : ROWS_THREADS);
 
-    if (a->units * width * static_cast<int64_t>(sizeof(E)) > CACHED_BYTES) return run_steps<E>(q, a);
+    if (a->way == CN_RNN_STEPS) return run_steps<E>(q, a);
     if (a->batch > 256 && 4 * bytes <= CN_SHARED_BYTES) {
         return cn_launch(q, rnn_rows<E, 4>, dim3(static_cast<unsigned>((a->batch + 3) / 4)), dim3(threads), static_cast<size_t>(4 * bytes), *a);
     }
@@ -340,6 +340,7 @@ cudaError_t launch(const cn_queue* q, const cn_rnn_args* a) {
 extern "C" uint64_t cn_rnn_scratch(const cn_rnn_args* a) { return static_cast<uint64_t>(a->batch * a->units * cn_element_size(a->dtype)); }
 
 extern "C" cudaError_t cn_k_rnn(const cn_queue* q, const cn_rnn_args* a) {
+    if (a->way == CN_RNN_HELD) return cn_k_rnn_held(q, a);
     switch (a->dtype) {
         case CORNU_FLOAT64: return launch<double>(q, a);
         case CORNU_FLOAT16: return launch<__half>(q, a);

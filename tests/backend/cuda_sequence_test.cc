@@ -1,5 +1,5 @@
 // Recurrent layers and attention: every kind, masks, first states, sizes on both sides of the tiles, every dtype.
-#include "tests/backend/cuda_cases.h"
+#include "tests/backend/cuda_ways.h"
 
 using namespace cuda_test;
 
@@ -33,7 +33,7 @@ std::string text_of(const Layer& l) {
     return text;
 }
 
-void expect_rnn(cornu_dtype dtype, const Layer& l) {
+void expect_rnn(cornu_dtype dtype, const Layer& l, int* ways = nullptr) {
     Case c(dtype);
     cn_attr a = run_graph::no_attr();
     const int64_t width = cn_rnn_gates(l.kind) * l.units;
@@ -50,7 +50,8 @@ void expect_rnn(cornu_dtype dtype, const Layer& l) {
     a.rnn.reset_after = l.reset_after;
     a.rnn.zero_masked = l.zero_masked;
     a.rnn.sequences = l.sequences;
-    c.expect(c.node(CN_OP_rnn, in, a), text_of(l), 4 * tolerance_of(dtype));
+    if (!ways) c.expect(c.node(CN_OP_rnn, in, a), text_of(l), 4 * tolerance_of(dtype));
+    else *ways = expect_ways(c, c.node(CN_OP_rnn, in, a), CORNU_PRECISION_STRICT, 4 * tolerance_of(dtype), text_of(l));
 }
 
 const cn_rnn_kind kKinds[] = {CN_RNN_SIMPLE, CN_RNN_LSTM, CN_RNN_GRU};
@@ -83,6 +84,37 @@ TEST(CudaRnn, Sizes) {
                     expect_rnn(dtype, l);
                 }
             }
+        }
+    }
+}
+
+// Units on both sides of what a thread holds in registers and a block in threads: every way.
+TEST(CudaRnn, Ways) {
+    const int64_t sizes[] = {2, 8, 9, 16, 17, 32, 36, 64, 68, 128, 132, 256};
+    const cornu_dtype dtypes[] = {CORNU_FLOAT32, CORNU_FLOAT16, CORNU_BFLOAT16};
+    for (int kind = 0; kind < 4; kind++) {
+        int most = 0, number = 0;
+        for (int64_t units : sizes) {
+            int ways = 0;
+            bool odd = number % 2 != 0;
+            Layer l = {kind == 3 ? CN_RNN_GRU : kKinds[kind], 2, 3, units, odd, kind == 3, number % 3 == 0, !odd, odd, number % 3 != 2, !odd, CN_EW_tanh, CN_EW_sigmoid};
+            expect_rnn(dtypes[number % 3], l, &ways);
+            expect_rnn(CORNU_FLOAT32, l, &ways);
+            most = std::max(most, ways);
+            number++;
+        }
+        EXPECT_EQ(most, 3) << kind;
+    }
+}
+
+// Several rows a block, the last of them beyond the batch.
+TEST(CudaRnn, WaysOfLargeBatches) {
+    for (int kind = 0; kind < 4; kind++) {
+        for (cornu_dtype dtype : kFloats) {
+            int ways = 0;
+            Layer l = {kind == 3 ? CN_RNN_GRU : kKinds[kind], 258, 2, kind == 1 ? 33 : 6, true, kind == 3, true, true, true, true, true, CN_EW_tanh, CN_EW_hard_sigmoid};
+            expect_rnn(dtype, l, &ways);
+            EXPECT_EQ(ways, dtype == CORNU_FLOAT64 ? 2 : 3);
         }
     }
 }
