@@ -1,4 +1,5 @@
-/* .npz as plain weights: one array a variable, under the variable's path. Arrays are read when they are asked for. */
+/* .npz as plain weights: one array a variable, under the variable's path in a file ("layers/dense/vars/0") or in the model ("dense/kernel").
+ * Arrays are read when they are asked for. */
 #include <string.h>
 
 #include "archive/npy.h"
@@ -64,9 +65,6 @@ static cornu_status open_npz(cn_document* doc, int dir_fd, const cornu_load_opti
     for (size_t i = 0; i < count; i++) CN_STEP(add_array(doc, cn_zip_entry_at(doc->zip, i)));
     CN_STEP(cn_weights_index(doc));
     CN_STEP(cn_config_open(options, &config));
-    if (config && count > 0 && !cn_weights_has_vars(doc))
-        CN_STEP(CN_FAIL(UNSUPPORTED, "%s: array '%s' has not the name of a variable in a file, such as 'layers/dense/vars/0', so that its layer is not known",
-                        doc->name, doc->variables[0].path));
     CN_STEP(cn_state_create(doc, config, NULL, &state));
     st = cn_state_adopt(doc, state);
     state = NULL;

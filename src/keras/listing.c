@@ -1,48 +1,14 @@
-/* Which variables Keras's classes have. A row that is wrong would put weights into wrong places, so whatever does not fit its row is refused. */
+/* Walks a layer and what it holds; what its class should have comes from own_variables.c and composite.c, and what does not fit is refused. */
 #include "keras/listing.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "keras/composite.h"
+#include "keras/own_variables.h"
 #include "keras/parts.h"
 
-/* Own variables in the order of "<path>/vars". '?' and a key of the config: only when it is true (null and absent count as the class's
- * default, which is true but for those written "?-"); a '!' in front: never trained. */
-static const struct {
-    const char* class_name;
-    const char* variables;
-} known[] = {
-    {"Dense", "kernel bias?use_bias"},
-    {"EinsumDense", "kernel bias?bias_axes"},
-    {"Embedding", "embeddings"},
-    {"Conv1D", "kernel bias?use_bias"},
-    {"Conv2D", "kernel bias?use_bias"},
-    {"Conv3D", "kernel bias?use_bias"},
-    {"Conv1DTranspose", "kernel bias?use_bias"},
-    {"Conv2DTranspose", "kernel bias?use_bias"},
-    {"Conv3DTranspose", "kernel bias?use_bias"},
-    {"DepthwiseConv1D", "kernel bias?use_bias"},
-    {"DepthwiseConv2D", "kernel bias?use_bias"},
-    {"SeparableConv1D", "depthwise_kernel pointwise_kernel bias?use_bias"},
-    {"SeparableConv2D", "depthwise_kernel pointwise_kernel bias?use_bias"},
-    {"SimpleRNNCell", "kernel recurrent_kernel bias?use_bias"},
-    {"GRUCell", "kernel recurrent_kernel bias?use_bias"},
-    {"LSTMCell", "kernel recurrent_kernel bias?use_bias"},
-    {"ConvLSTMCell", "kernel recurrent_kernel bias?use_bias"},
-    {"BatchNormalization",
-     "gamma?scale beta?center !moving_mean !moving_variance !moving_stddev?-renorm !renorm_mean?-renorm !renorm_stddev?-renorm"},
-    {"LayerNormalization", "gamma?scale beta?center"},
-    {"GroupNormalization", "gamma?scale beta?center"},
-    {"RMSNormalization", "scale"},
-    {"SpectralNormalization", "kernel !vector_u"},
-    {"Normalization", "!mean !variance !count"},
-    {"PReLU", "alpha"},
-    {"Attention", "scale?-use_scale concat_score_weight?-score_mode"},
-    {"AdditiveAttention", "scale?use_scale"},
-};
-
-enum { MAX_OWN = 16, MAX_DEPTH = 64 };
+enum { MAX_DEPTH = 64 };
 
 typedef struct lister {
     const cn_document* doc;
@@ -76,52 +42,13 @@ static cornu_status add(lister* cx, const cn_variable* variable, const char* lay
 
 /* ---- own variables ---- */
 
-static const char* row_of(const cn_layer* layer) {
-    for (size_t i = 0; is_keras(layer) && i < sizeof known / sizeof *known; i++) {
-        if (strcmp(known[i].class_name, layer->class_name) == 0) return known[i].variables;
-    }
-    return NULL;
-}
+static cornu_status list_known(lister* cx, const cn_layer* layer, const char* name, bool frozen, int skip, bool* known) {
+    cn_own_variable own[CN_OWN_MAX];
+    int expected = is_keras(layer) ? cn_own_variables(layer->class_name, layer, own) : -1;
+    int count = cn_layer_variable_count(cx->doc, layer);
 
-/* Whether the layer has the variable behind '?'. A sub-layer without a config of its own tells nothing. */
-static bool condition_holds(const cn_layer* layer, const char* key, size_t size) {
-    bool fallback = *key != '-';
-    char text[32];
-    const cn_json* value;
-
-    if (!fallback) key++, size--;
-    (void)snprintf(text, sizeof text, "%.*s", (int)size, key);
-    value = cn_json_get(layer->config, text);
-    if (strcmp(text, "bias_axes") == 0) return !layer->config || cn_json_is(value, CN_JSON_STRING);
-    if (strcmp(text, "score_mode") == 0) return cn_json_equals(value, "concat");
-    return cn_json_is(value, CN_JSON_BOOL) ? cn_json_bool(value) : fallback;
-}
-
-typedef struct own_name {
-    const char* text;
-    size_t size;
-    bool state; /* never trained */
-} own_name;
-
-static int expected_names(const cn_layer* layer, const char* row, own_name* names) {
-    int n = 0;
-
-    while (*row && n < MAX_OWN) {
-        size_t size = strcspn(row, " ");
-        const char* mark = memchr(row, '?', size);
-        own_name name = {row, mark ? (size_t)(mark - row) : size, *row == '!'};
-
-        if (name.state) name.text++, name.size--;
-        if (!mark || condition_holds(layer, mark + 1, size - (size_t)(mark + 1 - row))) names[n++] = name;
-        row += size + (row[size] == ' ');
-    }
-    return n;
-}
-
-static cornu_status list_known(lister* cx, const cn_layer* layer, const char* row, const char* name, bool frozen, int skip) {
-    own_name names[MAX_OWN];
-    int expected = expected_names(layer, row, names), count = cn_layer_variable_count(cx->doc, layer);
-
+    *known = expected >= 0;
+    if (!*known) return CORNU_OK;
     if (cn_json_type_of(cn_json_get(layer->config, "lora_rank")) != CN_JSON_NULL)
         return CN_FAIL(UNSUPPORTED, "%s: %s has LoRA, whose parts Keras wants in legacy HDF5 and .keras does not have", cx->doc->name,
                        cn_layer_describe(layer));
@@ -133,7 +60,7 @@ static cornu_status list_known(lister* cx, const cn_layer* layer, const char* ro
     for (int i = skip; i < count; i++) {
         const cn_variable* variable = cn_layer_variable(cx->doc, layer, i);
         if (!variable) return CN_FAIL(BAD_FILE, "%s: %s lacks variable %d", cx->doc->name, cn_layer_describe(layer), i);
-        CN_TRY(add(cx, variable, name, names[i].text, names[i].size, !frozen && !names[i].state));
+        CN_TRY(add(cx, variable, name, own[i].name, own[i].size, !frozen && !own[i].state));
     }
     return CORNU_OK;
 }
@@ -233,14 +160,13 @@ static cornu_status list_members(lister* cx, const cn_layer* layer, const char* 
 
 /* skip: so many of its own variables are listed elsewhere. */
 static cornu_status list_layer(lister* cx, const cn_layer* layer, const char* name, bool frozen, int skip, int depth) {
-    const char* row = row_of(layer);
-    bool found = false;
+    bool known, found = false;
 
     if (depth > MAX_DEPTH) return CN_FAIL(UNSUPPORTED, "%s: %s is too deep in other layers", cx->doc->name, cn_layer_describe(layer));
     if (layer->kind == CN_LAYER_FUNCTIONAL || layer->kind == CN_LAYER_SEQUENTIAL) return list_members(cx, layer, name, depth);
-    if (row) CN_TRY(list_known(cx, layer, row, name, frozen, skip));
+    CN_TRY(list_known(cx, layer, name, frozen, skip, &known));
     CN_TRY(list_subs(cx, layer, name, frozen, depth, &found));
-    return row || found ? CORNU_OK : list_unknown(cx, layer, name, frozen);
+    return known || found ? CORNU_OK : list_unknown(cx, layer, name, frozen);
 }
 
 /* ---- the order ---- */
@@ -278,4 +204,74 @@ cornu_status cn_list_weights(const cn_document* doc, const cn_layer* layer, cn_a
     *out = cx.list;
     *out_count = cx.count;
     return CORNU_OK;
+}
+
+/* ---- what is missing ---- */
+
+typedef struct seeker {
+    const cn_document* doc;
+    cn_arena* arena;
+    cornu_status (*told)(void* user, const char* path);
+    void* user;
+} seeker;
+
+static cornu_status seek(const seeker* cx, const cn_layer* layer, int depth);
+
+static cornu_status seek_own(const seeker* cx, const cn_layer* layer, int expected) {
+    int count = cn_layer_variable_count(cx->doc, layer);
+
+    if (!layer->config && count > 0) return CORNU_OK; /* without its bias */
+    for (int i = 0; i < expected; i++) {
+        const char* path = cn_arena_format(cx->arena, "%s/vars/%d", layer->path, i);
+        if (!path) return CN_NO_MEMORY(strlen(layer->path));
+        if (i >= count || !cn_layer_variable(cx->doc, layer, i)) CN_TRY(cx->told(cx->user, path));
+    }
+    return CORNU_OK;
+}
+
+static cornu_status seek_cells(const seeker* cx, const cn_layer* layer, int depth) {
+    size_t count = cn_json_size(cn_json_get(layer->config, "cells"));
+    cn_naming naming;
+
+    CN_TRY(cn_naming_init(&naming, cx->arena, count));
+    for (size_t i = 0; i < count; i++) {
+        const char* attribute;
+        const cn_layer* cell;
+        CN_TRY(cn_composite_cell(cx->doc, layer, i, &naming, cx->arena, &attribute, &cell));
+        CN_TRY(seek(cx, cell, depth + 1));
+    }
+    return CORNU_OK;
+}
+
+static cornu_status seek_sub(const seeker* cx, const cn_layer* layer, const cn_composite* row, int depth) {
+    const cn_json* gate = cn_json_get(layer->config, "use_gate");
+    const cn_layer* sub;
+
+    if (!row->key && strcmp(row->sub_name, "gate") == 0 && !(gate && cn_json_bool(gate))) return CORNU_OK;
+    if (row->key) CN_TRY(cn_layer_sub(cx->doc, layer, cn_composite_object(layer, row), row->attributes, &sub));
+    else CN_TRY(cn_layer_sub_plain(cx->doc, layer, row->sub_class, row->attributes, &sub));
+    return seek(cx, sub, depth + 1);
+}
+
+static cornu_status seek(const seeker* cx, const cn_layer* layer, int depth) {
+    cn_own_variable own[CN_OWN_MAX];
+    const cn_composite* rows;
+    size_t count;
+    int expected;
+
+    if (depth > MAX_DEPTH || strchr(layer->path, '#')) return CORNU_OK;
+    for (size_t i = 0; i < layer->layer_count; i++) CN_TRY(seek(cx, layer->layers[i], depth + 1));
+    if (!is_keras(layer)) return CORNU_OK;
+    expected = cn_own_variables(layer->class_name, layer, own);
+    if (expected > 0) CN_TRY(seek_own(cx, layer, expected));
+    if (strcmp(layer->class_name, "StackedRNNCells") == 0) return seek_cells(cx, layer, depth);
+    rows = cn_composite_find(layer->class_name, &count);
+    for (size_t i = 0; i < count; i++) CN_TRY(seek_sub(cx, layer, &rows[i], depth));
+    return CORNU_OK;
+}
+
+cornu_status cn_list_missing(const cn_document* doc, const cn_layer* layer, cn_arena* arena, cornu_status (*told)(void* user, const char* path),
+                             void* user) {
+    seeker cx = {doc, arena, told, user};
+    return seek(&cx, layer, 0);
 }

@@ -19,6 +19,10 @@ typedef struct cn_listed {
  * known here and has sub-layers), or its variables are not those of its class (quantized). CORNU_BAD_FILE: a variable is missing. */
 cornu_status cn_list_weights(const cn_document* doc, const cn_layer* layer, cn_arena* arena, cn_listed** out, size_t* out_count);
 
+/* Calls told with the path of each variable that a layer or what is below it should have by its class, and has not. */
+cornu_status cn_list_missing(const cn_document* doc, const cn_layer* layer, cn_arena* arena, cornu_status (*told)(void* user, const char* path),
+                             void* user);
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keras/listing.h"
 #include "keras/upgrade_parts.h"
 
 typedef struct pair {
@@ -30,6 +31,7 @@ typedef struct loading {
     cn_arena arena;
     pair* pairs;
     size_t count;
+    const char* first_missing; /* of an architecture alone */
 } loading;
 
 /* ---- options ---- */
@@ -75,6 +77,7 @@ static cornu_status holds_whole(loading* x, bool* whole) {
 
     *whole = !x->layer || !x->layer->parent;
     if (*whole) return CORNU_OK;
+    if (x->file->format == &cn_format_npz && !cn_weights_has_vars(x->file)) return *whole = true, CORNU_OK; /* named after the model's */
     if (!x->file->legacy) return *whole = cn_weights_has_data(x->file, x->layer->path), CORNU_OK;
     CN_TRY(cn_h5_names(x->file, x->file->legacy, "layer_names", &x->arena, &names, &count));
     for (size_t i = 0; i < count; i++) {
@@ -112,7 +115,7 @@ static cornu_status open_source(loading* x, const char* path) {
     cornu_status st = CORNU_OK;
     cn_config_state* state = NULL;
     cn_buf text = {0};
-    cn_match match = {x->options.by_name != 0, x->options.skip_mismatch != 0};
+    cn_match match = {x->options.by_name != 0, false, x->options.skip_mismatch != 0};
     bool whole;
 
     load.safe_mode = 0;
@@ -123,6 +126,7 @@ static cornu_status open_source(loading* x, const char* path) {
     CN_STEP(set_places(x, whole));
     CN_STEP(put_config(x, whole, &text));
     if (x->layer && (whole ? x->layer->parent != NULL : !is_model(x->layer))) match.by_name = true;
+    match.in_order = !match.by_name;
     CN_STEP(cn_state_create_text(x->file, text.data, text.size, x->doc->name, &state));
     st = cn_state_adopt(x->file, state);
     state = NULL;
@@ -174,6 +178,35 @@ static void tell(loading* x, cornu_weights_match what, const char* path) {
     if (x->options.note) x->options.note(x->options.note_user, what, path);
 }
 
+/* Length of "layers/dense/vars" in a path. */
+static size_t group_size(const char* path) {
+    const char* slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+static size_t count_of_group(const cn_document* doc, const char* path) {
+    size_t size = group_size(path), n = 0;
+    for (size_t i = 0; i < doc->variable_count; i++)
+        n += group_size(doc->variables[i].path) == size && memcmp(doc->variables[i].path, path, size) == 0;
+    return n;
+}
+
+/* Files by paths: Keras gives a layer the variables of its group one after the other and stops at the first that does not fit; a group of another
+ * number of variables it does not begin. */
+static void settle_groups(loading* x) {
+    bool stopped = false;
+
+    for (size_t i = 0; i < x->count; i++) {
+        pair* p = &x->pairs[i];
+        const char* path = p->to->path;
+        size_t size = group_size(path);
+        bool first = i == 0 || group_size(p[-1].to->path) != size || memcmp(p[-1].to->path, path, size) != 0;
+        if (first) stopped = p->from && count_of_group(x->source, p->from->path) != count_of_group(x->target, path);
+        stopped = stopped || !p->fits;
+        p->fits = !stopped;
+    }
+}
+
 static cornu_status make_pairs(loading* x) {
     x->pairs = cn_arena_array(&x->arena, x->target->variable_count + 1, sizeof *x->pairs);
     if (!x->pairs) return CN_NO_MEMORY(x->target->variable_count * sizeof *x->pairs);
@@ -185,6 +218,10 @@ static cornu_status make_pairs(loading* x) {
         CN_TRY(find_source(x, p->to->path, &p->from));
         p->fits = p->from && same_shape(p->to, p->from);
         x->count++;
+    }
+    if (!x->file->legacy) settle_groups(x);
+    for (size_t i = 0; i < x->count; i++) {
+        const pair* p = &x->pairs[i];
         if (p->fits) x->report.matched++;
         else if (p->from) x->report.mismatched++;
         else x->report.missing++;
@@ -218,17 +255,23 @@ static const char* shape_text(loading* x, const cn_variable* v) {
     return text ? text : "?";
 }
 
+static cornu_status nothing_for(const loading* x, const char* path, const char* variable) {
+    return CN_FAIL(NOT_FOUND, "%s: there is nothing for variable '%s' (%lld of %lld are missing)", path, variable, (long long)x->report.missing,
+                   (long long)(x->report.missing + x->report.matched + x->report.mismatched));
+}
+
 static cornu_status judge(loading* x, const char* path) {
     bool lenient = x->options.by_name || x->options.skip_mismatch;
 
     for (size_t i = 0; i < x->count; i++) {
         const pair* p = &x->pairs[i];
-        if (!p->from && (!lenient || x->options.require_all))
-            return CN_FAIL(NOT_FOUND, "%s: there is nothing for variable '%s' (%lld of %lld are missing)", path, p->to->path,
-                           (long long)x->report.missing, (long long)x->count);
-        if (p->from && !p->fits && (!x->options.skip_mismatch || x->options.require_all))
-            return CN_FAIL(BAD_ARGUMENT, "%s: variable '%s' has shape (%s); the model's has (%s)", path, p->from->origin->from[0]->path,
-                           shape_text(x, p->from), shape_text(x, p->to));
+        if (!p->from && (!lenient || x->options.require_all)) return nothing_for(x, path, p->to->path);
+        if (!p->from || p->fits || (x->options.skip_mismatch && !x->options.require_all)) continue;
+        if (same_shape(p->to, p->from))
+            return CN_FAIL(BAD_ARGUMENT, "%s: there are %zu variables beside '%s'; the model has %zu", path, count_of_group(x->source, p->from->path),
+                           p->from->path, count_of_group(x->target, p->to->path));
+        return CN_FAIL(BAD_ARGUMENT, "%s: variable '%s' has shape (%s); the model's has (%s)", path, p->from->origin->from[0]->path,
+                       shape_text(x, p->from), shape_text(x, p->to));
     }
     if (!x->options.require_all || x->report.unused == 0) return CORNU_OK;
     return CN_FAIL(BAD_ARGUMENT, "%s: %lld of its variables are not used by the model", path, (long long)x->report.unused);
@@ -274,6 +317,41 @@ static cornu_status load_pairs(loading* x, const char* path) {
 
 /* ---- a target that is an architecture alone ---- */
 
+static cornu_status note_missing(void* user, const char* path) {
+    loading* x = user;
+    if (!x->report.missing++) x->first_missing = path;
+    tell(x, CORNU_WEIGHTS_MISSING, path);
+    return CORNU_OK;
+}
+
+/* Whether a layer of the architecture has the variable: what lies in layers of a model that the model does not list is nobody's. */
+static bool has_owner(const cn_variable* v) {
+    const char* below;
+
+    if (!v->layer || !is_model(v->layer)) return v->layer != NULL;
+    below = v->path + strlen(v->layer->path);
+    return strncmp(below + (*below == '/'), "layers/", 7) != 0;
+}
+
+/* Pairs without targets: all that the layers find in the file. */
+static cornu_status make_bare_pairs(loading* x, const char* path) {
+    bool lenient = x->options.by_name || x->options.skip_mismatch;
+
+    x->pairs = cn_arena_array(&x->arena, x->source->variable_count + 1, sizeof *x->pairs);
+    if (!x->pairs) return CN_NO_MEMORY(x->source->variable_count * sizeof *x->pairs);
+    for (size_t i = 0; i < x->source->variable_count; i++) {
+        const cn_variable* from = &x->source->variables[i];
+        if (from->is_optimizer || strncmp(from->path, "metrics/", 8) == 0 || !has_owner(from)) continue;
+        x->pairs[x->count++] = (pair){NULL, from, true};
+        x->report.matched++;
+        tell(x, CORNU_WEIGHTS_MATCHED, from->path);
+    }
+    CN_TRY(cn_list_missing(x->source, cn_document_root(x->source), &x->arena, note_missing, x));
+    count_unused(x);
+    if (x->report.missing && (!lenient || x->options.require_all)) return nothing_for(x, path, x->first_missing);
+    return judge(x, path);
+}
+
 static cornu_status take_variable(loading* x, const cn_variable* from, cn_variable* to) {
     uint64_t bytes = (uint64_t)from->count * cornu_dtype_size(from->dtype);
 
@@ -293,15 +371,9 @@ static cornu_status adopt_variables(loading* x) {
     cn_document* doc = x->doc;
     cornu_status st = CORNU_OK;
 
-    doc->variables = cn_arena_array(&doc->arena, x->source->variable_count + 1, sizeof *doc->variables);
-    if (!doc->variables) return CN_NO_MEMORY(x->source->variable_count * sizeof *doc->variables);
-    for (size_t i = 0; i < x->source->variable_count; i++) {
-        const cn_variable* from = &x->source->variables[i];
-        if (from->is_optimizer || strncmp(from->path, "metrics/", 8) == 0) continue;
-        CN_STEP(take_variable(x, from, &doc->variables[doc->variable_count]));
-        x->report.matched++;
-        tell(x, CORNU_WEIGHTS_MATCHED, from->path);
-    }
+    doc->variables = cn_arena_array(&doc->arena, x->count + 1, sizeof *doc->variables);
+    if (!doc->variables) return CN_NO_MEMORY(x->count * sizeof *doc->variables);
+    for (size_t i = 0; i < x->count; i++) CN_STEP(take_variable(x, x->pairs[i].from, &doc->variables[doc->variable_count]));
     CN_STEP(cn_weights_index(doc));
     CN_STEP(cn_state_renew(doc));
     doc->variables_changed = true;
@@ -326,7 +398,10 @@ static cornu_status load(loading* x, const char* path) {
     if (bare && x->layer && x->layer->parent)
         return CN_FAIL(UNSUPPORTED, "%s: it holds the architecture only; load the weights of the whole model first", x->doc->name);
     CN_TRY(open_source(x, path));
-    if (bare) return adopt_variables(x);
+    if (bare) {
+        CN_TRY(make_bare_pairs(x, path));
+        return adopt_variables(x);
+    }
     CN_TRY(make_pairs(x));
     count_unused(x);
     CN_TRY(judge(x, path));

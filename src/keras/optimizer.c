@@ -204,3 +204,14 @@ cornu_status cn_optimizer_read(const cn_json* object, cn_arena* arena, cn_optimi
     *out = optimizer;
     return CORNU_OK;
 }
+
+cn_optimizer* cn_optimizer_wrap(const cn_optimizer* inner, cn_arena* arena) {
+    cn_optimizer* wrapper = cn_arena_alloc(arena, sizeof *wrapper);
+    cn_optimizer* copy = cn_arena_alloc(arena, sizeof *copy);
+
+    if (!wrapper || !copy) return NULL;
+    *copy = *inner;
+    *wrapper = (cn_optimizer){.class_name = "LossScaleOptimizer", .name = "loss_scale_optimizer", .inner = copy, .inner_count = 1};
+    wrapper->def = find_class(wrapper->class_name);
+    return wrapper;
+}

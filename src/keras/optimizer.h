@@ -66,6 +66,8 @@ typedef struct cn_optimizer_layout {
     cn_optimizer_dialect dialect;
     cn_optimizer_item* items;
     size_t count;
+    bool outdated; /* an order of the dialect's older versions, which its newest does not read */
+    bool unbuilt;  /* of an optimizer that has not trained yet: counters and learning rates alone */
 } cn_optimizer_layout;
 
 /* Keras's class of that spelling ("Custom>Adam", "adam": "Adam"); as spelled where Keras has none such. */
@@ -83,10 +85,16 @@ typedef struct cn_optimizer_stored {
 } cn_optimizer_stored;
 
 /* Finds the dialect whose variables have the shapes of the stored ones, all of them in that order; names decide between several. Item i of
- * *out is stored[i]. CORNU_UNSUPPORTED: none does, and why. */
-cornu_status cn_optimizer_identify(const cn_optimizer* optimizer, const cn_trained* trained, size_t trained_count,
+ * *out is stored[i]. Where only a LossScaleOptimizer around *optimizer keeps these variables, *optimizer becomes that: Keras puts it around what
+ * trains a mixed_float16 model, and writes the config of the inner one. CORNU_UNSUPPORTED: none does, and why. */
+cornu_status cn_optimizer_identify(cn_optimizer** optimizer, const cn_trained* trained, size_t trained_count,
                                    const cn_optimizer_stored* stored, size_t stored_count, cn_arena* arena,
                                    cn_optimizer_layout* out);
+/* A LossScaleOptimizer with Keras's defaults around an optimizer, in arena; NULL without memory. */
+cn_optimizer* cn_optimizer_wrap(const cn_optimizer* inner, cn_arena* arena);
+
+/* Leaves counters and learning rates: what an optimizer has before it trains. */
+void cn_optimizer_leave_built(cn_optimizer_layout* layout);
 
 /* Number of the item of `layout` that is the same variable, -1 if it has none. */
 int64_t cn_optimizer_find(const cn_optimizer_layout* layout, const cn_optimizer_item* item);

@@ -3,6 +3,7 @@
  *   Keras 3          iteration, learning_rate?, average*, gradient_accumulator*, slots (groups of optimizer.def)
  *     LossScale      iteration, learning_rate, step_counter, dynamic_scale, then all of the inner one
  *     Multi          iteration, learning_rate, then each inner one's, with the trained variables that its pattern matches
+ *     before 3.10    u_product of Nadam comes before the slots
  *   tf.keras         iteration, average*, slots; SGD has momentum always. LossScale: those of the inner one alone
  *   its legacy       iter, momentum_cache of Nadam, slots one after the other
  *   Keras 1, 2       iterations (not for all classes in all versions), slots one after the other; Adam without amsgrad has placeholders */
@@ -13,10 +14,10 @@
 
 #include "keras/optimizer_table.h"
 
-/* Of Keras 1 and 2, whose versions differ. */
+/* Of Keras 1, 2 and the first of 3, whose versions differ. */
 #define VARIANT_NO_ITERATIONS 1u
 #define VARIANT_PLACEHOLDERS 2u /* vhat of shape (1,) */
-#define VARIANT_CACHE 4u        /* m_schedule of Nadam */
+#define VARIANT_CACHE 4u        /* m_schedule of Nadam; in Keras 3 its u_product, before the slots */
 
 typedef struct layouter {
     cn_arena* arena;
@@ -156,9 +157,9 @@ static bool has_slot(const layouter* cx, const cn_slot_def* slot) {
         }
         case CN_WHEN_AMSGRAD: return is_set(cx, "amsgrad") || (cx->variant & VARIANT_PLACEHOLDERS);
         case CN_WHEN_CENTERED: return !keras2 && is_set(cx, "centered");
-        case CN_WHEN_KERAS3: break; /* comes first in the legacy dialects: add_legacy_scalars */
+        case CN_WHEN_KERAS3: break; /* comes first in the legacy dialects: add_scalars */
     }
-    return cx->dialect == CN_OPTIMIZER_KERAS3 && !cx->inside_loss_scale;
+    return cx->dialect == CN_OPTIMIZER_KERAS3 && !cx->inside_loss_scale && !(cx->variant & VARIANT_CACHE);
 }
 
 static const char* spelled_slot(const layouter* cx, const cn_slot_def* slot) {
@@ -269,6 +270,8 @@ static cornu_status add_plain(layouter* cx) {
     if (cx->dialect != CN_OPTIMIZER_KERAS2 && is_set(cx, "use_ema")) CN_TRY(add_for_all(cx, "average"));
     if (cx->dialect == CN_OPTIMIZER_KERAS3 && is_set(cx, "gradient_accumulation_steps"))
         CN_TRY(add_for_all(cx, "gradient_accumulator"));
+    if (cx->dialect == CN_OPTIMIZER_KERAS3 && (cx->variant & VARIANT_CACHE) && strcmp(cx->optimizer->class_name, "Nadam") == 0)
+        CN_TRY(add_scalar(cx, "u_product", "variable", CORNU_FLOAT32, 1));
     return add_slots(cx);
 }
 
@@ -337,7 +340,7 @@ static cornu_status make_variant(const cn_optimizer* optimizer, const cn_trained
                                  cn_optimizer_dialect dialect, unsigned variant, cn_arena* arena, cn_optimizer_layout* out) {
     layouter cx = {arena, dialect, variant, trained, trained_count, NULL, optimizer, 0, false, optimizer->name, out, 0};
 
-    *out = (cn_optimizer_layout){dialect, NULL, 0};
+    *out = (cn_optimizer_layout){.dialect = dialect, .outdated = variant != 0};
     return lay_out(&cx);
 }
 
@@ -394,6 +397,27 @@ static size_t count_fitting_names(const cn_optimizer_layout* layout, const cn_op
     return sum;
 }
 
+void cn_optimizer_leave_built(cn_optimizer_layout* layout) {
+    size_t count = 0;
+
+    for (size_t i = 0; i < layout->count; i++) {
+        cn_optimizer_item item = layout->items[i];
+        if (item.trained >= 0 || (strcmp(item.slot, "iteration") != 0 && strcmp(item.slot, "learning_rate") != 0)) continue;
+        layout->items[i] = layout->items[count];
+        layout->items[count++] = item;
+    }
+    layout->count = count;
+    layout->unbuilt = true;
+}
+
+/* Whether these are the variables of an optimizer that has not trained yet, in the order of `whole`. */
+static bool is_unbuilt(const cn_optimizer_layout* whole, const cn_optimizer_stored* stored, size_t count, cn_optimizer_layout* out) {
+    *out = *whole;
+    if (count == 0 || whole->count <= count) return false;
+    cn_optimizer_leave_built(out);
+    return shapes_fit(out, stored, count);
+}
+
 static cornu_status no_layout_fits(const cn_optimizer* optimizer, size_t trained_count, size_t stored_count, const cn_optimizer_layout* nearest) {
     if (nearest->count != stored_count)
         return CN_FAIL(UNSUPPORTED, "the file has %zu variables of the optimizer; %s keeps %zu for %zu trained variables", stored_count,
@@ -402,13 +426,16 @@ static cornu_status no_layout_fits(const cn_optimizer* optimizer, size_t trained
                    stored_count, optimizer->class_name, trained_count);
 }
 
-cornu_status cn_optimizer_identify(const cn_optimizer* optimizer, const cn_trained* trained, size_t trained_count,
-                                   const cn_optimizer_stored* stored, size_t stored_count, cn_arena* arena, cn_optimizer_layout* out) {
+/* nearest: what the newest Keras keeps. */
+static cornu_status find_layout(const cn_optimizer* optimizer, const cn_trained* trained, size_t trained_count,
+                                const cn_optimizer_stored* stored, size_t stored_count, cn_arena* arena, cn_optimizer_layout* out,
+                                cn_optimizer_layout* nearest, bool* found) {
     static const struct {
         cn_optimizer_dialect dialect;
         unsigned variant;
     } candidates[] = {
         {CN_OPTIMIZER_KERAS3, 0},
+        {CN_OPTIMIZER_KERAS3, VARIANT_CACHE},
         {CN_OPTIMIZER_TF, 0},
         {CN_OPTIMIZER_TF_LEGACY, 0},
         {CN_OPTIMIZER_KERAS2, 0},
@@ -417,26 +444,45 @@ cornu_status cn_optimizer_identify(const cn_optimizer* optimizer, const cn_train
         {CN_OPTIMIZER_KERAS2, VARIANT_NO_ITERATIONS | VARIANT_PLACEHOLDERS},
         {CN_OPTIMIZER_KERAS2, VARIANT_CACHE},
     };
-    cn_optimizer_layout nearest = {CN_OPTIMIZER_KERAS3, NULL, 0};
+    cn_optimizer_layout tf = {.dialect = CN_OPTIMIZER_TF}, unbuilt;
     size_t best = 0;
-    bool found = false;
 
-    *out = nearest;
+    *found = false;
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         cn_optimizer_layout layout;
         size_t names;
         cornu_status st = make_variant(optimizer, trained, trained_count, candidates[i].dialect, candidates[i].variant, arena, &layout);
         if (st == CORNU_UNSUPPORTED && i > 0) continue;
         CN_TRY(st);
-        if (i == 0) nearest = layout;
+        if (i == 0) *nearest = layout;
+        if (candidates[i].dialect == CN_OPTIMIZER_TF) tf = layout;
         if (!shapes_fit(&layout, stored, stored_count)) continue;
         names = count_fitting_names(&layout, stored);
-        if (found && names <= best) continue;
+        if (*found && names <= best) continue;
         *out = layout;
         best = names;
-        found = true;
+        *found = true;
     }
-    return found ? CORNU_OK : no_layout_fits(optimizer, trained_count, stored_count, &nearest);
+    if (!*found && (is_unbuilt(nearest, stored, stored_count, &unbuilt) || is_unbuilt(&tf, stored, stored_count, &unbuilt)))
+        *out = unbuilt, *found = true;
+    return CORNU_OK;
+}
+
+cornu_status cn_optimizer_identify(cn_optimizer** optimizer, const cn_trained* trained, size_t trained_count,
+                                   const cn_optimizer_stored* stored, size_t stored_count, cn_arena* arena, cn_optimizer_layout* out) {
+    cn_optimizer_layout nearest = {.dialect = CN_OPTIMIZER_KERAS3}, other;
+    cn_optimizer* wrapper;
+    bool found;
+
+    *out = nearest;
+    CN_TRY(find_layout(*optimizer, trained, trained_count, stored, stored_count, arena, out, &nearest, &found));
+    if (!found && (*optimizer)->inner_count == 0) {
+        wrapper = cn_optimizer_wrap(*optimizer, arena);
+        if (!wrapper) return CN_NO_MEMORY(sizeof *wrapper);
+        CN_TRY(find_layout(wrapper, trained, trained_count, stored, stored_count, arena, out, &other, &found));
+        if (found) *optimizer = wrapper;
+    }
+    return found ? CORNU_OK : no_layout_fits(*optimizer, trained_count, stored_count, &nearest);
 }
 
 int64_t cn_optimizer_find(const cn_optimizer_layout* layout, const cn_optimizer_item* item) {

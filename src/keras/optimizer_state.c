@@ -38,7 +38,7 @@ static cornu_status identify(const cn_document* doc, cn_arena* arena, cn_optimiz
     }
     for (size_t i = 0; i < out->count; i++)
         stored[i] = (cn_optimizer_stored){NULL, out->variables[i]->ndim, out->variables[i]->dims};
-    st = cn_optimizer_identify(out->optimizer, out->trained, out->trained_count, stored, out->count, arena, &out->layout);
+    st = cn_optimizer_identify(&out->optimizer, out->trained, out->trained_count, stored, out->count, arena, &out->layout);
     if (st != CORNU_UNSUPPORTED) return st;
     out->unknown = cn_arena_strdup(arena, cornu_last_error());
     (void)doc;
@@ -129,6 +129,7 @@ cornu_status cn_optimizer_export(const cn_document* doc, const cn_optimizer_stat
     if (!state->optimizer || state->count == 0) return CORNU_OK;
     if (state->unknown) return CN_FAIL(UNSUPPORTED, "%s: the optimizer's state cannot be carried to another format: %s", cn_document_name(doc), state->unknown);
     CN_TRY(cn_optimizer_make_layout(state->optimizer, state->trained, state->trained_count, dialect, arena, &to));
+    if (state->layout.unbuilt) cn_optimizer_leave_built(&to);
     *out = cn_arena_array(arena, to.count + 1, sizeof **out);
     if (!*out) return CN_NO_MEMORY(to.count * sizeof **out);
     for (size_t i = 0; i < to.count; i++) {

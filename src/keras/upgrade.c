@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "keras/optimizer.h"
 #include "keras/upgrade_parts.h"
 
 /* ---- writing ---- */
@@ -370,6 +371,20 @@ static bool is_modern(const cn_document* doc, int era) {
            cn_json_get(cn_json_root(doc->state->config), "module") != NULL;
 }
 
+/* Whether the optimizer's variables are in the order of an older Keras 3. */
+static cornu_status is_optimizer_outdated(const cn_document* doc, bool* outdated) {
+    cornu_status st = CORNU_OK;
+    cn_arena arena = {0};
+    cn_optimizer_state state;
+
+    *outdated = false;
+    CN_STEP(cn_optimizer_state_of(doc, &arena, &state));
+    *outdated = state.layout.outdated;
+done:
+    cn_arena_deinit(&arena);
+    return st;
+}
+
 /* ---- the document ---- */
 
 static cornu_status new_view(cn_document* from, cn_document** out) {
@@ -458,13 +473,17 @@ done:
 }
 
 static cornu_status make(cn_document* doc) {
-    static const cn_match exact = {false, false};
+    static const cn_match exact = {false, false, false};
     cn_config_state* state = doc->state;
+    bool outdated = false;
     int era;
 
     if (!cn_document_root(doc)) return CORNU_OK;
     era = era_of(doc);
-    if (is_modern(doc, era)) return CORNU_OK;
+    if (is_modern(doc, era)) {
+        CN_TRY(is_optimizer_outdated(doc, &outdated));
+        if (!outdated) return CORNU_OK;
+    }
     return cn_upgrade_build(doc, era, &exact, &state->upgraded);
 }
 

@@ -61,7 +61,8 @@ void cn_upgrade_put_argument(cn_upgrade* u, const cn_layer* model, const cn_json
 /* How the variables of a file of weights are matched to layers. */
 typedef struct cn_match {
     bool by_name;       /* by layers' names only; those of other names are left out */
-    bool skip_mismatch; /* leave out what does not fit */
+    bool in_order;      /* legacy HDF5: by the layers' order only; neither: by names where all are known, else in order */
+    bool skip_mismatch; /* by_name: leave out layers with another number of weights */
 } cn_match;
 
 /* The document in Keras 3.15's form, taken to be of that era. The caller's: cn_document_close. */

@@ -202,7 +202,7 @@ static cornu_status upgrade_state(cn_upgrade* u, cn_arena* arena, bool* changed)
     cn_optimizer_state state = {0};
     cn_optimizer_stored* stored;
     cn_optimizer_entry* entries;
-    cn_optimizer* as_written;
+    cn_optimizer *as_written, *plain;
     size_t count;
     const char* lost;
     cornu_status st;
@@ -213,7 +213,10 @@ static cornu_status upgrade_state(cn_upgrade* u, cn_arena* arena, bool* changed)
     CN_TRY(cn_trained_list(u->to, arena, &state.trained, &state.trained_count));
     CN_TRY(list_stored(u, arena, &state, &stored));
     if (state.count == 0) return CORNU_OK;
-    st = cn_optimizer_identify(as_written, state.trained, state.trained_count, stored, state.count, arena, &state.layout);
+    plain = as_written;
+    st = cn_optimizer_identify(&as_written, state.trained, state.trained_count, stored, state.count, arena, &state.layout);
+    if (as_written != plain) state.optimizer = cn_optimizer_wrap(state.optimizer, arena);
+    if (!state.optimizer) return CN_NO_MEMORY(sizeof *plain);
     if (st == CORNU_OK) st = cn_optimizer_export(u->from, &state, CN_OPTIMIZER_KERAS3, arena, &entries, &count, &lost);
     if (st == CORNU_UNSUPPORTED) { /* Keras would start the optimizer anew; so does the new form */
         entries = NULL;

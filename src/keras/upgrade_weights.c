@@ -7,19 +7,18 @@
 #include <string.h>
 
 #include "keras/composite.h"
+#include "keras/own_variables.h"
 #include "keras/upgrade_parts.h"
-
-#define PART_SLOTS 16
 
 typedef struct part {
     const cn_layer* layer; /* in to; its config tells which slots there are */
     const char* vars;      /* path of its group */
+    const char* name;      /* "model/inner/dense": of the layers that it is in, and its own */
     int count;             /* of slots; -1: the class is not known here */
     int old_count;         /* of arrays in Keras 1 */
-    const char* roles[PART_SLOTS];
-    int role_sizes[PART_SLOTS];
-    bool trainable[PART_SLOTS];
-    const cn_variable* raw[PART_SLOTS]; /* of the file, count or old_count of them */
+    cn_own_variable slots[CN_OWN_MAX];
+    bool trainable[CN_OWN_MAX];
+    const cn_variable* raw[CN_OWN_MAX]; /* of the file, count or old_count of them */
     int raw_count;
     size_t kernel_of; /* 1 + index of the part whose first variable is this one's first as well; 0: none */
 } part;
@@ -40,85 +39,27 @@ typedef struct saved {
 
 /* ---- parts ---- */
 
-/* Variables in their order: "!": not trainable; "?key": only if the config's key says so, "?-key": which is false by default. */
-static const struct {
-    const char* class_name;
-    const char* slots;
-} specs[] = {
-    {"Dense", "kernel bias?use_bias"},
-    {"EinsumDense", "kernel bias?-bias_axes"},
-    {"Conv1D", "kernel bias?use_bias"},
-    {"Conv2D", "kernel bias?use_bias"},
-    {"Conv3D", "kernel bias?use_bias"},
-    {"Conv1DTranspose", "kernel bias?use_bias"},
-    {"Conv2DTranspose", "kernel bias?use_bias"},
-    {"Conv3DTranspose", "kernel bias?use_bias"},
-    {"DepthwiseConv1D", "kernel bias?use_bias"},
-    {"DepthwiseConv2D", "kernel bias?use_bias"},
-    {"SeparableConv1D", "depthwise_kernel pointwise_kernel bias?use_bias"},
-    {"SeparableConv2D", "depthwise_kernel pointwise_kernel bias?use_bias"},
-    {"Embedding", "embeddings"},
-    {"BatchNormalization", "gamma?scale beta?center !moving_mean !moving_variance"},
-    {"LayerNormalization", "gamma?scale beta?center"},
-    {"GroupNormalization", "gamma?scale beta?center"},
-    {"RMSNormalization", "scale"},
-    {"SpectralNormalization", "kernel !vector_u"},
-    {"Normalization", "!mean !variance !count"},
-    {"PReLU", "alpha"},
-    {"LSTMCell", "kernel recurrent_kernel bias?use_bias"},
-    {"GRUCell", "kernel recurrent_kernel bias?use_bias"},
-    {"SimpleRNNCell", "kernel recurrent_kernel bias?use_bias"},
-    {"LSTM", "kernel recurrent_kernel bias?use_bias"},
-    {"GRU", "kernel recurrent_kernel bias?use_bias"},
-    {"SimpleRNN", "kernel recurrent_kernel bias?use_bias"},
-    {"ConvLSTM1D", "kernel recurrent_kernel bias?use_bias"},
-    {"ConvLSTM2D", "kernel recurrent_kernel bias?use_bias"},
-    {"ConvLSTM3D", "kernel recurrent_kernel bias?use_bias"},
-    {"Attention", "scale?-use_scale"},
-    {"AdditiveAttention", "scale?use_scale"},
-};
-
 static bool has_cell(const char* class_name) {
     return strcmp(class_name, "LSTM") == 0 || strcmp(class_name, "GRU") == 0 || strcmp(class_name, "SimpleRNN") == 0 ||
            strncmp(class_name, "ConvLSTM", 8) == 0;
 }
 
-static bool wanted(const cn_layer* layer, const char* condition, size_t size) {
-    bool fallback = *condition != '-';
-    char key[32];
-    const cn_json* value;
-
-    if (!fallback) condition++, size--;
-    (void)snprintf(key, sizeof key, "%.*s", (int)size, condition);
-    value = cn_json_get(layer->config, key);
-    if (cn_json_is(value, CN_JSON_BOOL)) return cn_json_bool(value);
-    return value && !cn_json_is(value, CN_JSON_NULL) ? true : fallback;
-}
-
-static void read_spec(part* p, const char* spec) {
-    p->count = 0;
-    while (*spec) {
-        size_t size = strcspn(spec, " "), name = strcspn(spec, " ?");
-        bool state = *spec == '!';
-        if (spec[name] != '?' || wanted(p->layer, spec + name + 1, size - name - 1)) {
-            p->roles[p->count] = spec + state;
-            p->role_sizes[p->count] = (int)(name - state);
-            p->trainable[p->count++] = !state;
-        }
-        spec += size + (spec[size] == ' ');
-    }
-}
-
 /* Classes of Keras that have no variables, as far as a match by order has to know. */
 static bool is_empty_class(const cn_layer* layer) {
     if (layer->kind == CN_LAYER_OP || strcmp(layer->class_name, "InputLayer") == 0) return true;
-    if (strcmp(layer->class_name, "Normalization") == 0) return !cn_json_is(cn_json_get(layer->config, "mean"), CN_JSON_NULL);
     return cn_name_module(CN_NAME_layer, layer->class_name) != NULL && strcmp(layer->class_name, "TernaryDense") != 0 &&
            strcmp(layer->class_name, "ReversibleEmbedding") != 0;
 }
 
-static cornu_status new_part(part_list* list, const cn_layer* layer, const char* below, bool trainable) {
+/* The class whose variables a layer has in its group; a recurrent layer's are its cell's. */
+static const char* class_of_variables(const cn_layer* layer) {
+    size_t count;
+    return has_cell(layer->class_name) ? cn_composite_find(layer->class_name, &count)->sub_class : layer->class_name;
+}
+
+static cornu_status new_part(part_list* list, const cn_layer* layer, const char* below, const char* name, bool trainable) {
     part* p;
+    int own;
 
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 16;
@@ -131,24 +72,27 @@ static cornu_status new_part(part_list* list, const cn_layer* layer, const char*
     p = &list->items[list->count];
     memset(p, 0, sizeof *p);
     p->layer = layer;
-    p->count = is_empty_class(layer) ? 0 : -1;
+    p->name = name;
     p->vars = cn_arena_format(list->arena, "%s/%svars", layer->path, below);
     if (!p->vars) return CN_NO_MEMORY(strlen(layer->path));
-    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
-        if (strcmp(specs[i].class_name, layer->class_name) == 0 && !(p->count == 0 && strcmp(layer->class_name, "Normalization") == 0 && is_empty_class(layer)))
-            read_spec(p, specs[i].slots);
-    }
+    own = cn_own_variables(class_of_variables(layer), layer, p->slots);
+    p->count = own < 0 && is_empty_class(layer) ? 0 : own;
     p->old_count = p->count;
     if (p->count == 3 && (strcmp(layer->class_name, "LSTM") == 0 || strcmp(layer->class_name, "ConvLSTM2D") == 0)) p->old_count = 12;
     if (p->count == 3 && strcmp(layer->class_name, "GRU") == 0) p->old_count = 9;
-    for (int i = 0; i < p->count; i++) p->trainable[i] = p->trainable[i] && trainable;
+    for (int i = 0; i < p->count; i++) p->trainable[i] = trainable && !p->slots[i].state;
     if (p->count != 0) list->count++;
     return CORNU_OK;
 }
 
-static cornu_status add_parts(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable);
+static cornu_status add_parts(cn_upgrade* u, part_list* list, const cn_layer* layer, const char* name, bool trainable);
 
-static cornu_status add_cells(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable) {
+static cornu_status add_below(cn_upgrade* u, part_list* list, const cn_layer* sub, const char* outer, const char* name, bool trainable) {
+    const char* full = cn_arena_format(list->arena, "%s/%s", outer, name);
+    return full ? add_parts(u, list, sub, full, trainable) : CN_NO_MEMORY(strlen(name));
+}
+
+static cornu_status add_cells(cn_upgrade* u, part_list* list, const cn_layer* layer, const char* name, bool trainable) {
     size_t count = cn_json_size(cn_json_get(layer->config, "cells"));
     cn_naming naming;
 
@@ -157,52 +101,62 @@ static cornu_status add_cells(cn_upgrade* u, part_list* list, const cn_layer* la
         const char* attribute;
         const cn_layer* cell;
         CN_TRY(cn_composite_cell(u->to, layer, i, &naming, list->arena, &attribute, &cell));
-        CN_TRY(add_parts(u, list, cell, trainable));
+        CN_TRY(add_below(u, list, cell, name, *cell->name ? cell->name : attribute + 6, trainable));
     }
     return CORNU_OK;
 }
 
 /* A dense layer of an attention, which has no config of its own. */
-static cornu_status add_dense(cn_upgrade* u, part_list* list, const cn_layer* layer, const cn_composite* row, bool trainable) {
+static cornu_status add_dense(cn_upgrade* u, part_list* list, const cn_layer* layer, const cn_composite* row, const char* name, bool trainable) {
     const cn_json *bias = cn_json_get(layer->config, "use_bias"), *gate = cn_json_get(layer->config, "use_gate");
+    const char* full = cn_arena_format(list->arena, "%s/%s", name, row->sub_name);
     const cn_layer* sub;
     part* p;
 
     if (strcmp(row->sub_name, "gate") == 0 && !(gate && cn_json_bool(gate))) return CORNU_OK;
+    if (!full) return CN_NO_MEMORY(strlen(name));
     CN_TRY(cn_layer_sub_plain(u->to, layer, row->sub_class, row->attributes, &sub));
-    CN_TRY(new_part(list, sub, "", trainable));
-    p = &list->items[list->count - 1];
-    p->count = p->old_count = 1;
-    if (bias && !cn_json_bool(bias)) return CORNU_OK;
-    p->count = p->old_count = 2;
-    p->roles[1] = "bias";
-    p->role_sizes[1] = 4;
-    p->trainable[1] = trainable;
+    CN_TRY(new_part(list, sub, "", full, trainable));
+    p = &list->items[list->count - 1]; /* kernel and bias */
+    if (bias && !cn_json_bool(bias)) p->count = p->old_count = 1;
     return CORNU_OK;
 }
 
 /* The kernel of the layer inside SpectralNormalization is the wrapper's as well: legacy HDF5 has it once, Keras 3 twice. */
-static cornu_status add_normalised(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable) {
+static cornu_status add_normalised(cn_upgrade* u, part_list* list, const cn_layer* layer, const char* name, bool trainable) {
     size_t wrapper = list->count, count;
     const cn_composite* row = cn_composite_find(layer->class_name, &count);
     const cn_layer* sub;
 
-    CN_TRY(new_part(list, layer, "", trainable));
+    CN_TRY(new_part(list, layer, "", name, trainable));
     CN_TRY(cn_layer_sub(u->to, layer, cn_composite_object(layer, row), row->attributes, &sub));
-    CN_TRY(add_parts(u, list, sub, trainable));
+    CN_TRY(add_below(u, list, sub, name, sub->name, trainable));
     if (list->count > wrapper + 1 && list->items[wrapper + 1].count > 0) list->items[wrapper + 1].kernel_of = wrapper + 1;
     return CORNU_OK;
 }
 
-static cornu_status add_subs(cn_upgrade* u, part_list* list, const cn_layer* layer, const cn_composite* rows, size_t count, bool trainable) {
+/* The layer that Bidirectional makes of the forward one is called after it. */
+static const char* name_of_sub(const part_list* list, const cn_layer* layer, const cn_composite* row, const cn_layer* sub) {
+    bool made = strcmp(row->key, "backward_layer") == 0 && !cn_json_is(cn_json_get(layer->config, "backward_layer"), CN_JSON_OBJECT);
+    if (!made) return sub->name;
+    return cn_arena_format(list->arena, "backward_%s", strncmp(sub->name, "forward_", 8) == 0 ? sub->name + 8 : sub->name);
+}
+
+static cornu_status add_subs(cn_upgrade* u, part_list* list, const cn_layer* layer, const char* name, bool trainable) {
+    size_t count;
+    const cn_composite* rows = cn_composite_find(layer->class_name, &count);
+
     for (size_t i = 0; i < count; i++) {
         const cn_layer* sub;
+        const char* sub_name;
         if (!rows[i].key) {
-            CN_TRY(add_dense(u, list, layer, &rows[i], trainable));
+            CN_TRY(add_dense(u, list, layer, &rows[i], name, trainable));
             continue;
         }
         CN_TRY(cn_layer_sub(u->to, layer, cn_composite_object(layer, &rows[i]), rows[i].attributes, &sub));
-        CN_TRY(add_parts(u, list, sub, trainable));
+        sub_name = name_of_sub(list, layer, &rows[i], sub);
+        if (!sub_name) return CN_NO_MEMORY(strlen(sub->name));
+        CN_TRY(add_below(u, list, sub, name, sub_name, trainable));
     }
     return CORNU_OK;
 }
@@ -213,20 +167,24 @@ static bool flag_of(const cn_layer* layer) {
 }
 
 /* Depth: of the config. */
-static cornu_status add_parts(cn_upgrade* u, part_list* list, const cn_layer* layer, bool trainable) {
-    const cn_composite* rows;
+static cornu_status add_parts(cn_upgrade* u, part_list* list, const cn_layer* layer, const char* name, bool trainable) {
+    const cn_composite* row;
     size_t count;
 
     trainable = trainable && flag_of(layer);
     if (layer->kind == CN_LAYER_FUNCTIONAL || layer->kind == CN_LAYER_SEQUENTIAL) {
-        for (size_t i = 0; i < layer->layer_count; i++) CN_TRY(add_parts(u, list, layer->layers[i], trainable));
+        for (size_t i = 0; i < layer->layer_count; i++)
+            CN_TRY(add_below(u, list, layer->layers[i], name, layer->layers[i]->name, trainable));
         return CORNU_OK;
     }
-    rows = cn_composite_find(layer->class_name, &count);
-    if (strcmp(layer->class_name, "StackedRNNCells") == 0) return add_cells(u, list, layer, trainable);
-    if (strcmp(layer->class_name, "SpectralNormalization") == 0) return add_normalised(u, list, layer, trainable);
-    if (has_cell(layer->class_name)) return new_part(list, layer, "cell/", trainable);
-    return count > 0 ? add_subs(u, list, layer, rows, count, trainable) : new_part(list, layer, "", trainable);
+    row = cn_composite_find(layer->class_name, &count);
+    if (strcmp(layer->class_name, "StackedRNNCells") == 0) return add_cells(u, list, layer, name, trainable);
+    if (strcmp(layer->class_name, "SpectralNormalization") == 0) return add_normalised(u, list, layer, name, trainable);
+    if (has_cell(layer->class_name)) {
+        name = cn_arena_format(list->arena, "%s/%s", name, row->sub_name);
+        return name ? new_part(list, layer, "cell/", name, trainable) : CN_NO_MEMORY(64);
+    }
+    return count > 0 ? add_subs(u, list, layer, name, trainable) : new_part(list, layer, "", name, trainable);
 }
 
 /* ---- making variables ---- */
@@ -486,10 +444,24 @@ static bool roles_agree(const slot* slots, size_t n, const saved* from) {
         size_t size;
         const char* role = role_of(from->names[i], &size);
         const part* p = slots[i].p;
-        if (!p->roles[slots[i].index]) continue;
-        if ((int)size != p->role_sizes[slots[i].index] || memcmp(role, p->roles[slots[i].index], size) != 0) return false;
+        const cn_own_variable* own = &p->slots[slots[i].index];
+        if (size != own->size || memcmp(role, own->name, size) != 0) return false;
     }
     return true;
+}
+
+static void fill_slot(const slot* at, const cn_variable* raw) {
+    at->p->raw[at->index] = raw;
+    if (at->index + 1 > at->p->raw_count) at->p->raw_count = at->index + 1;
+}
+
+static void repeat_kernels(part_list* list) {
+    for (size_t k = 0; k < list->count; k++) {
+        part* p = &list->items[k];
+        if (!p->kernel_of) continue;
+        p->raw[0] = list->items[p->kernel_of - 1].raw[0];
+        if (p->raw_count == 0 && p->raw[0]) p->raw_count = 1;
+    }
 }
 
 static cornu_status fill_in_order(cn_upgrade* u, part_list* list, const saved* from) {
@@ -502,17 +474,8 @@ static cornu_status fill_in_order(cn_upgrade* u, part_list* list, const saved* f
         (void)order_slots(list, false, slots);
         if (!roles_agree(slots, from->count, from)) (void)order_slots(list, true, slots);
     }
-    for (size_t i = 0; i < from->count; i++) {
-        part* p = slots[i].p;
-        p->raw[slots[i].index] = from->weights[i];
-        if (slots[i].index + 1 > p->raw_count) p->raw_count = slots[i].index + 1;
-    }
-    for (size_t k = 0; k < list->count; k++) {
-        part* p = &list->items[k];
-        if (!p->kernel_of) continue;
-        p->raw[0] = list->items[p->kernel_of - 1].raw[0];
-        if (p->raw_count == 0) p->raw_count = 1;
-    }
+    for (size_t i = 0; i < from->count; i++) fill_slot(&slots[i], from->weights[i]);
+    repeat_kernels(list);
     return CORNU_OK;
 }
 
@@ -540,7 +503,7 @@ static cornu_status bind_layer(cn_upgrade* u, const cn_layer* layer, const saved
     size_t total = 0, old_total = 0;
     bool unknown = false;
 
-    CN_TRY(add_parts(u, &list, layer, true));
+    CN_TRY(add_parts(u, &list, layer, layer->name, true));
     for (size_t k = 0; k < list.count; k++) {
         unknown = unknown || list.items[k].count < 0;
         total += list.items[k].count > 0 ? (size_t)list.items[k].count : 0;
@@ -554,7 +517,7 @@ static cornu_status bind_layer(cn_upgrade* u, const cn_layer* layer, const saved
     }
     if (total == from->count) CN_TRY(fill_in_order(u, &list, from));
     else if (u->weights_era == 1 && old_total == from->count) fill_keras1(&list, from);
-    else if (match->skip_mismatch) return CORNU_OK;
+    else if (match->by_name && match->skip_mismatch) return CORNU_OK;
     else
         return CN_FAIL(BAD_FILE, "%s: %s expects %zu weights, but the file has %zu for it", u->from->name, cn_layer_describe(layer), total, from->count);
     for (size_t k = 0; k < list.count; k++) CN_TRY(make_part(u, &list.items[k]));
@@ -607,7 +570,7 @@ static bool all_names_known(cn_upgrade* u, const saved* list, size_t count) {
 static cornu_status has_weights(cn_upgrade* u, const cn_layer* layer, bool* has, bool* known) {
     part_list list = {.arena = &u->to->arena};
 
-    CN_TRY(add_parts(u, &list, layer, true));
+    CN_TRY(add_parts(u, &list, layer, layer->name, true));
     *has = list.count > 0;
     *known = !(list.count == 1 && list.items[0].count < 0);
     return CORNU_OK;
@@ -641,7 +604,7 @@ static cornu_status bind_legacy(cn_upgrade* u, const cn_match* match) {
 
     CN_TRY(read_saved(u, &list, &count));
     if (root->kind != CN_LAYER_FUNCTIONAL && root->kind != CN_LAYER_SEQUENTIAL) return CORNU_OK;
-    if (!match->by_name && !all_names_known(u, list, count)) return bind_in_order(u, list, count, match);
+    if (match->in_order || (!match->by_name && !all_names_known(u, list, count))) return bind_in_order(u, list, count, match);
     for (size_t i = 0; i < count; i++) {
         const cn_layer* layer = layer_of(u, list[i].name);
         if (layer) CN_TRY(bind_layer(u, layer, &list[i], match));
@@ -675,10 +638,94 @@ static cornu_status bind_paths(cn_upgrade* u) {
     return CORNU_OK;
 }
 
+/* ---- arrays by Keras's own paths ----
+ *
+ * A path of Variable.path has as many of the outer names as were open when the layer was built: "dense/kernel", "inner/dense/kernel" and
+ * "model/inner/dense/kernel" may all be the same variable. So the longest paths choose first, and every path must be the end of one. */
+
+static size_t depth_of(const char* path) {
+    size_t n = 0;
+    for (; *path; path++) n += *path == '/';
+    return n;
+}
+
+/* Whether "model/inner/dense" + "/" + "kernel" ends with the path, at a '/'. */
+static bool slot_ends_with(const slot* at, const char* path) {
+    const cn_own_variable* own = &at->p->slots[at->index];
+    size_t name = strlen(at->p->name), size = strlen(path), above;
+
+    if (size <= own->size || memcmp(path + size - own->size, own->name, own->size) != 0 || path[size - own->size - 1] != '/') return false;
+    above = size - own->size - 1;
+    if (above > name || memcmp(path, at->p->name + name - above, above) != 0) return false;
+    return above == name || at->p->name[name - above - 1] == '/';
+}
+
+static bool is_seed(const char* path) {
+    static const char end[] = "seed_generator_state";
+    size_t n = strlen(path), m = sizeof end - 1;
+    return n >= m && strcmp(path + n - m, end) == 0;
+}
+
+static cornu_status place_array(cn_upgrade* u, slot* slots, size_t count, const cn_variable* array) {
+    slot* found = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i].p->raw[slots[i].index] || !slot_ends_with(&slots[i], array->path)) continue;
+        if (found)
+            return CN_FAIL(UNSUPPORTED, "%s: array '%s' may be that of layer '%s' or of '%s'", u->from->name, array->path, found->p->name, slots[i].p->name);
+        found = &slots[i];
+    }
+    if (!found)
+        return CN_FAIL(UNSUPPORTED, "%s: array '%s' has neither the name of a variable in a file, such as 'layers/dense/vars/0', nor that of one of the model, "
+                       "such as 'dense/kernel', so that its layer is not known", u->from->name, array->path);
+    fill_slot(found, array);
+    return CORNU_OK;
+}
+
+static cornu_status make_named(cn_upgrade* u, const part* p) {
+    for (int i = 0; i < p->raw_count; i++) {
+        if (p->raw[i]) continue;
+        return CN_FAIL(BAD_FILE, "%s: there is no array '%s/%.*s', but others of that layer", u->from->name, p->name, (int)p->slots[i].size, p->slots[i].name);
+    }
+    return make_part(u, p);
+}
+
+static cornu_status bind_names(cn_upgrade* u) {
+    const cn_document* from = u->from;
+    const cn_layer* root = cn_document_root(u->to);
+    part_list list = {.arena = &u->to->arena};
+    size_t count = 0, deepest = 0;
+    slot* slots;
+
+    CN_TRY(add_parts(u, &list, root, root->name, true));
+    for (size_t k = 0; k < list.count; k++) count += list.items[k].count > 0 ? (size_t)list.items[k].count : 0;
+    slots = cn_arena_array(list.arena, count + 1, sizeof *slots);
+    if (!slots) return CN_NO_MEMORY(count * sizeof *slots);
+    count = order_slots(&list, false, slots);
+    for (size_t i = 0; i < from->variable_count; i++) {
+        size_t depth = depth_of(from->variables[i].path);
+        if (depth > deepest) deepest = depth;
+    }
+    for (size_t depth = deepest + 1; depth-- > 0;) {
+        for (size_t i = 0; i < from->variable_count; i++) {
+            const cn_variable* array = &from->variables[i];
+            if (depth_of(array->path) == depth && !is_seed(array->path)) CN_TRY(place_array(u, slots, count, array));
+        }
+    }
+    repeat_kernels(&list);
+    for (size_t k = 0; k < list.count; k++) CN_TRY(make_named(u, &list.items[k]));
+    return CORNU_OK;
+}
+
+static cornu_status bind(cn_upgrade* u, const cn_match* match) {
+    if (u->from->legacy) return bind_legacy(u, match);
+    return u->from->format == &cn_format_npz && !cn_weights_has_vars(u->from) ? bind_names(u) : bind_paths(u);
+}
+
 cornu_status cn_upgrade_weights(cn_upgrade* u, const cn_match* match) {
     u->variable_room = u->from->variable_count;
     u->to->variables = cn_arena_array(&u->to->arena, 2 * u->from->variable_count + 1, sizeof *u->to->variables);
     if (!u->to->variables) return CN_NO_MEMORY(u->from->variable_count * sizeof *u->to->variables);
-    CN_TRY(u->from->legacy ? bind_legacy(u, match) : bind_paths(u));
+    CN_TRY(bind(u, match));
     return cn_weights_index(u->to);
 }

@@ -126,11 +126,10 @@ class Case:
         if code:
             return f"cornu convert ended with {code}: {error}"
         keras.backend.clear_session()
-        # Its momentum schedule stands before the slots, where today's Keras does not look for it: it refuses its own old files.
-        refused = self.optimizer == "Nadam" and self.keras_version in ("3.0.5", "3.3.3", "3.6.0")
-        model = keras.models.load_model(target, compile=not refused)
+        model = keras.models.load_model(target)
         problem = run_predict.difference(self.arrays["output"], run_predict.expected_outputs(model, self.arrays["input"]), LIMIT)
-        if problem or refused or file.endswith(WEIGHTS):
+        # tf.keras keeps nothing of the state of its older optimizers in .keras
+        if problem or file.endswith(WEIGHTS) or file == "old_optimizer.keras":
             return problem
         return optimizer_difference(self.optimizer, self.arrays["optimizer"], model.optimizer)
 
