@@ -20,7 +20,9 @@ static void short_name(const char* name, char* out, size_t size) {
     size_t n = 0;
 
     if (at) {
-        at += strncmp(at + 5, "cn_", 3) == 0 ? 8 : 5;
+        at += 5;
+        if (strncmp(at, "{anonymous}::", 13) == 0) at += 13;
+        if (strncmp(at, "cn_", 3) == 0) at += 3;
         n = strcspn(at, ",}");
         if (n > 5 && strncmp(at + n - 5, "_args", 5) == 0) n -= 5;
     } else if (strncmp(name, "_Z", 2) == 0) {
