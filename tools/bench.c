@@ -13,7 +13,6 @@
 
 #include "table.h"
 
-#define MOST_CASES 64
 #define LEAST_RUNS 10
 #define MOST_RUNS 20000
 #define WARM_RUNS 3 /* a device launches one by one first, then captures, then replays */
@@ -62,29 +61,16 @@ typedef struct bench_job {
     const bench_args* args;
     const char* path;
     cornu_model* model;
-    char *device_text, *precision_text, *batch_text;
-    const char* devices[MOST_CASES];
-    const char* precisions[MOST_CASES];
-    int64_t batches[MOST_CASES];
-    double cpu_ms[MOST_CASES]; /* of each batch; 0: not measured */
+    char *device_text, *precision_text;
+    const char* devices[CLI_MOST_NAMES];
+    const char* precisions[CLI_MOST_NAMES];
+    int64_t batches[CLI_MOST_NAMES];
+    double cpu_ms[CLI_MOST_NAMES]; /* of each batch; 0: not measured */
     int n_devices, n_precisions, n_batches;
     cli_table table;
 } bench_job;
 
 /* ---- lists ---- */
-
-/* Cuts "a,b" into names, which point into text. Returns -1 for an empty name or too many. */
-static int split(char* text, const char** names) {
-    int count = 0;
-    for (char* at = text; at != NULL;) {
-        char* comma = strchr(at, ',');
-        if (comma != NULL) *comma = '\0';
-        if (*at == '\0' || count == MOST_CASES) return -1;
-        names[count++] = at;
-        at = comma != NULL ? comma + 1 : NULL;
-    }
-    return count;
-}
 
 static int is_one_of(const char* name, const char* const* names, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -103,7 +89,7 @@ static int check_devices(bench_job* job) {
     } else {
         job->device_text = cli_format("%s", job->args->device);
     }
-    job->n_devices = split(job->device_text, job->devices);
+    job->n_devices = cli_split(job->device_text, job->devices);
     for (int i = 0; i < job->n_devices; i++) {
         const char* name = job->devices[i];
         const int numbered = strncmp(name, "cuda:", 5) == 0 && name[5] != '\0' && name[5 + strspn(name + 5, "0123456789")] == '\0';
@@ -113,38 +99,15 @@ static int check_devices(bench_job* job) {
 }
 
 static int check_precisions(bench_job* job) {
-    static const char* const known[] = {"default", "strict", "tf32", "bf16", "fp16"}; /* in the order of cornu_precision */
+    cornu_precision precision;
     job->precision_text = cli_format("%s", job->args->precision != NULL ? job->args->precision : "default");
-    job->n_precisions = split(job->precision_text, job->precisions);
+    job->n_precisions = cli_split(job->precision_text, job->precisions);
     for (int i = 0; i < job->n_precisions; i++) {
-        if (!is_one_of(job->precisions[i], known, 5)) {
+        if (!cli_precision(job->precisions[i], &precision)) {
             return cli_usage("--precision has '%s'; strict, default, tf32, bf16 or fp16 is allowed", job->precisions[i]);
         }
     }
     return job->n_precisions > 0 ? CLI_DONE : cli_usage("--precision is '%s'; P,P,... is allowed", job->args->precision);
-}
-
-static cornu_precision precision_of(const char* name) {
-    static const char* const known[] = {"default", "strict", "tf32", "bf16", "fp16"};
-    for (int i = 1; i < 5; i++) {
-        if (strcmp(known[i], name) == 0) return (cornu_precision)i;
-    }
-    return CORNU_PRECISION_DEFAULT;
-}
-
-static int check_batches(bench_job* job) {
-    const char* names[MOST_CASES];
-    job->batch_text = cli_format("%s", job->args->batch != NULL ? job->args->batch : "1");
-    job->n_batches = split(job->batch_text, names);
-    if (job->n_batches < 0) return cli_usage("--batch is '%s'; N,N,... is allowed", job->args->batch);
-    for (int i = 0; i < job->n_batches; i++) {
-        char* end;
-        job->batches[i] = strtoll(names[i], &end, 10);
-        if (*end != '\0' || names[i][0] == '-' || job->batches[i] < 1 || job->batches[i] > INT32_MAX) {
-            return cli_usage("--batch has '%s'; whole numbers from 1 to %d are allowed", names[i], INT32_MAX);
-        }
-    }
-    return CLI_DONE;
 }
 
 /* ---- measuring ---- */
@@ -366,7 +329,7 @@ static int open_session(const bench_job* job, const char* device, const char* pr
     cornu_session_options options = CORNU_SESSION_OPTIONS_INIT;
 
     options.device = device;
-    options.precision = precision_of(precision);
+    (void)cli_precision(precision, &options.precision);
     options.threads = (int)job->args->threads;
     const cornu_status st = cornu_session_create(job->model, &options, out);
     return st == CORNU_OK ? CLI_DONE : cli_fail(st, CLI_RUNNING);
@@ -414,7 +377,7 @@ static int run_bench(const char* const* operands, const void* args) {
     int overwrite = job.args->overwrite;
     int code = check_devices(&job);
     if (code == CLI_DONE) code = check_precisions(&job);
-    if (code == CLI_DONE) code = check_batches(&job);
+    if (code == CLI_DONE) code = cli_batches(job.args->batch != NULL ? job.args->batch : "1", job.batches, &job.n_batches);
     if (code == CLI_DONE && job.args->save != NULL) code = cli_check_target(job.args->save, &overwrite);
     if (code == CLI_DONE) code = bench_load(job.path, job.args->config, job.args->seed, job.args->save, overwrite, &job.model);
     cli_table_init(&job.table, "llrrrrr");
@@ -426,7 +389,6 @@ static int run_bench(const char* const* operands, const void* args) {
     cornu_model_destroy(job.model);
     free(job.device_text);
     free(job.precision_text);
-    free(job.batch_text);
     return code;
 }
 

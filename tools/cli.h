@@ -33,7 +33,7 @@ typedef struct cli_command {
     int (*run)(const char* const* operands, const void* args);
 } cli_command;
 
-extern const cli_command cli_predict, cli_info, cli_convert, cli_plot, cli_diff, cli_check, cli_bench, cli_layers;
+extern const cli_command cli_predict, cli_info, cli_convert, cli_plot, cli_diff, cli_check, cli_bench, cli_tune, cli_layers;
 
 /* What was being done when the library failed: decides the exit code. */
 typedef enum cli_phase {
@@ -74,6 +74,16 @@ double cli_now_ms(void);
 void cli_size_text(double bytes, char out[32]);
 /* "1,234,567" */
 void cli_count_text(int64_t count, char out[32]);
+
+/* ---- lists.c ---- */
+
+#define CLI_MOST_NAMES 64
+/* Cuts "a,b" into names, which point into text. Returns their number, -1 for an empty name or more than CLI_MOST_NAMES. */
+int cli_split(char* text, const char** names);
+/* Numbers of --batch, "1,32": up to CLI_MOST_NAMES of them. Returns an exit code. */
+int cli_batches(const char* text, int64_t* out, int* count);
+/* The precision of that name; NULL: the default. Returns 0 for another name. */
+int cli_precision(const char* name, cornu_precision* out);
 
 /* ---- progress.c ---- */
 

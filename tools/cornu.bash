@@ -1,7 +1,7 @@
 # Completion of the command line `cornu` in bash.
 _cornu() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-}
-    local commands="predict info convert plot diff check bench layers help" options=""
+    local commands="predict info convert plot diff check bench tune layers help" options=""
     # bash splits --name=value into three words.
     [[ $current == "=" ]] && current=""
     [[ $previous == "=" ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
@@ -21,6 +21,7 @@ _cornu() {
         diff) options="--json --help" ;;
         check) options="--json --custom --help" ;;
         bench) options="--batch --device --precision --threads --shape --runs --profile --seed --save --config --overwrite --json --help" ;;
+        tune) options="--batch --device --precision --shape --seconds --cache --seed --config --json --help" ;;
         layers) options="--json --help" ;;
         help)
             mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
@@ -33,7 +34,7 @@ _cornu() {
         --rankdir) mapfile -t COMPREPLY < <(compgen -W "TB LR" -- "$current") ;;
         --to) mapfile -t COMPREPLY < <(compgen -W "keras keras-dir weights.h5 weights.json h5 h5-weights json npz" -- "$current") ;;
         --dialect) mapfile -t COMPREPLY < <(compgen -W "keras tf" -- "$current") ;;
-        --shard-size | --batch | --threads | --seed | --runs | --shape | --outputs | --custom) ;;
+        --shard-size | --batch | --threads | --seed | --seconds | --runs | --shape | --outputs | --custom) ;;
         *)
             if [[ $current == -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

@@ -4,7 +4,7 @@
 
 #include "cli.h"
 
-static const cli_command* const commands[] = {&cli_predict, &cli_info, &cli_convert, &cli_plot, &cli_diff, &cli_check, &cli_bench, &cli_layers};
+static const cli_command* const commands[] = {&cli_predict, &cli_info, &cli_convert, &cli_plot, &cli_diff, &cli_check, &cli_bench, &cli_tune, &cli_layers};
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static const cli_command* find_command(const char* name) {

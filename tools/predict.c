@@ -81,22 +81,6 @@ static int split_names(char* text, const char*** out, int* count) {
     return CLI_DONE;
 }
 
-static cornu_precision precision_of(const char* name) {
-    static const struct {
-        const char* name;
-        cornu_precision precision;
-    } rows[] = {
-        {"strict", CORNU_PRECISION_STRICT},
-        {"tf32", CORNU_PRECISION_TF32},
-        {"bf16", CORNU_PRECISION_BF16},
-        {"fp16", CORNU_PRECISION_FP16},
-    };
-    for (size_t i = 0; name != NULL && i < sizeof rows / sizeof rows[0]; i++) {
-        if (strcmp(rows[i].name, name) == 0) return rows[i].precision;
-    }
-    return CORNU_PRECISION_DEFAULT;
-}
-
 static int open_session(predict_job* job) {
     const predict_args* a = job->args;
     cornu_session_options options = CORNU_SESSION_OPTIONS_INIT;
@@ -107,7 +91,7 @@ static int open_session(predict_job* job) {
     if (text != NULL) code = split_names(text, &names, &options.n_outputs);
     if (code == CLI_DONE) {
         options.device = a->device;
-        options.precision = precision_of(a->precision);
+        (void)cli_precision(a->precision, &options.precision); /* one of the names, as the options' table says */
         options.threads = (int)a->threads;
         options.training = a->training;
         options.seed = a->seed;

@@ -91,7 +91,7 @@ def help_and_version(place):
     overview = place.run("help")[0]
     assert overview == place.run("--help")[0] == place.run("-h")[0]
     commands = re.findall(r"^  (\w+)  ", overview.split("Options:")[0], re.M)
-    assert commands == ["predict", "info", "convert", "plot", "diff", "check", "bench", "layers", "help"], commands
+    assert commands == ["predict", "info", "convert", "plot", "diff", "check", "bench", "tune", "layers", "help"], commands
     for command in commands[:-1]:
         text = place.run("help", command)[0]
         assert text == place.run(command, "--help")[0], f"help {command} and {command} --help differ"

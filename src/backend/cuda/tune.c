@@ -23,6 +23,7 @@
 #define MOST_LAUNCHES 50
 #define WANTED_MS 1.0 /* of a captured graph */
 #define SAMPLES 5
+#define LEAST_NS 100.0 /* less cannot be told from noise */
 #define GAIN 0.97
 #define FAST_SECONDS 2.0
 #define LIMIT 3e-2 /* relative L2 distance between two ways, bfloat16 included */
@@ -177,7 +178,7 @@ static cornu_status time_step(timer* t, const cn_cuda_step* step, double* ns) {
     CN_TRY(time_graph(t, step, 1, &one));
     if (one * MOST_LAUNCHES > WANTED_MS * 1e6) count = (int)(WANTED_MS * 1e6 / one) + 1;
     CN_TRY(time_graph(t, step, count, ns));
-    *ns = *ns > t->overwriting_ns ? *ns - t->overwriting_ns : 0.0;
+    *ns = *ns > t->overwriting_ns + LEAST_NS ? *ns - t->overwriting_ns : LEAST_NS;
     return CORNU_OK;
 }
 
@@ -299,7 +300,7 @@ static cornu_status time_unknown(cn_cuda_executable* e, problem* problems, int c
     }
     if (st == CORNU_OK) qsort(problems, (size_t)count, sizeof *problems, by_cost);
     for (int i = 0; i < count && st == CORNU_OK && seconds_now() <= until; i++) {
-        if (problems[i].row.known || problems[i].guess_ns <= 0.0) continue;
+        if (problems[i].row.known || problems[i].guess_ns <= 0.0) continue; /* the seconds ended before its turn */
         st = try_way(&t, problems[i].step, 0, &problems[i].guess_ns); /* the others' results are compared with it */
         if (st == CORNU_OK) st = time_ways(&t, &problems[i]);
     }
