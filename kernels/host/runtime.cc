@@ -567,6 +567,15 @@ cudaError_t cudaStreamDestroy(cudaStream_t s) {
     return result(error);
 }
 
+#if CUDART_VERSION >= 12080
+cudaError_t cudaStreamGetDevice(cudaStream_t s, int* device) {
+    call c;
+    if (!alive(s)) return result(cudaErrorInvalidResourceHandle);
+    *device = s->device;
+    return result(c.dead());
+}
+#endif
+
 cudaError_t cudaStreamSynchronize(cudaStream_t s) {
     call c;
     if (!alive(s)) return result(cudaErrorInvalidResourceHandle);

@@ -119,11 +119,13 @@ typedef struct cn_backend {
     void (*destroy)(cn_executable* executable);
     /* Returns when the outputs are complete, unless the run says enqueue. Allocates nothing, but for what the first runs find out. */
     cornu_status (*run)(cn_executable* executable, const cn_run* run);
-    /* Whether address is memory of the device, so that it can be an input or output. CORNU_BAD_ARGUMENT says what it is instead. NULL: the
-     * backend takes no such addresses. */
-    cornu_status (*check_address)(cn_device* device, const void* address);
+    /* Whether the bytes at address are memory of the device, so that they can be an input or output. CORNU_BAD_ARGUMENT says what it is instead.
+     * NULL: the backend takes no such addresses. */
+    cornu_status (*check_address)(cn_device* device, const void* address, uint64_t bytes);
     /* Waits for everything that runs enqueued; fails as they did. NULL: nothing is ever enqueued. */
     cornu_status (*wait)(cn_executable* executable);
+    /* Memory that it takes besides the arena and the weights, for a bound on the executables that are kept; may be NULL. */
+    uint64_t (*held_bytes)(const cn_executable* executable);
     /* NULL: it has no choices. */
     cn_tuning (*tuning)(const cn_executable* executable);
     /* NULL: not known. */

@@ -113,7 +113,10 @@ static void destroy(cn_executable* executable) {
     if (executable) plugin->backend->destroy(executable);
 }
 static cornu_status run(cn_executable* executable, const cn_run* with) { return copied(plugin->backend->run(executable, with)); }
-static cornu_status check_address(cn_device* device, const void* address) { return copied(plugin->backend->check_address(device, address)); }
+static cornu_status check_address(cn_device* device, const void* address, uint64_t bytes) {
+    return copied(plugin->backend->check_address(device, address, bytes));
+}
+static uint64_t held_bytes(const cn_executable* executable) { return plugin->backend->held_bytes(executable); }
 static cornu_status wait_for(cn_executable* executable) { return copied(plugin->backend->wait(executable)); }
 static cn_tuning tuning_of(const cn_executable* executable) { return plugin->backend->tuning(executable); }
 static void peak(cn_device* device, cn_peak* out) { plugin->backend->peak(device, out); }
@@ -148,6 +151,7 @@ const cn_backend cn_backend_cuda = {
     .has_precisions = true,
     .check_address = check_address,
     .wait = wait_for,
+    .held_bytes = held_bytes,
     .tuning = tuning_of,
     .peak = peak,
     .take_memory = take_memory,

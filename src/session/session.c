@@ -3,6 +3,7 @@
 #include "session/session.h"
 #include "keras/upgrade.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -248,15 +249,37 @@ static bool same_types(const cn_compiled* c, const cn_type* types) {
     return true;
 }
 
+static uint64_t held_bytes(const cn_compiled* c) {
+    uint64_t bytes = c->program.graph.arena.total + c->part.arena.total;
+    return bytes + (c->backend->held_bytes && c->executable ? c->backend->held_bytes(c->executable) : 0);
+}
+
+/* Its enqueued runs come to their end; what they found wrong is kept for cn_session_wait. */
+static void evict(cornu_session* s, cn_compiled* old) {
+    cornu_status st = s->backend->wait && old->executable ? s->backend->wait(old->executable) : CORNU_OK;
+
+    if (st != CORNU_OK && s->evicted == CORNU_OK) {
+        s->evicted = st;
+        (void)snprintf(s->evicted_text, sizeof s->evicted_text, "%s", cornu_last_error());
+    }
+    cn_compiled_destroy(old);
+}
+
+/* Keeps the newest in any case. */
 static void drop_oldest(cornu_session* s) {
     cn_compiled** at = &s->shapes;
+    uint64_t bytes = 0;
     int n = 0;
 
-    while (*at && ++n <= CN_SESSION_SHAPES) at = &(*at)->next;
+    for (; *at; at = &(*at)->next) {
+        bytes += held_bytes(*at);
+        if (n > 0 && (n >= CN_SESSION_SHAPES || bytes > CN_SESSION_SHAPE_BYTES)) break;
+        n++;
+    }
     while (*at) {
         cn_compiled* old = *at;
         *at = old->next;
-        cn_compiled_destroy(old);
+        evict(s, old);
     }
 }
 
@@ -309,7 +332,7 @@ static cornu_status check_device(const cornu_session* s, const char* what, const
     if (t->dtype != dtype) {
         return CN_FAIL(BAD_ARGUMENT, "%s '%s' on the device is %s; there it must be %s", what, name, cornu_dtype_name(t->dtype), cornu_dtype_name(dtype));
     }
-    st = s->backend->check_address(s->device, t->data);
+    st = s->backend->check_address(s->device, t->data, (uint64_t)cornu_tensor_count(t) * cornu_dtype_size(t->dtype));
     return st == CORNU_OK ? st : cn_fail_within(st, "%s '%s'", what, name);
 }
 
@@ -455,9 +478,18 @@ cornu_status cn_session_run(cornu_session* s, const cornu_tensor* in, int n_in, 
 cornu_status cn_session_wait(cornu_session* s) {
     cornu_status st = CORNU_OK;
 
+    if (s->evicted != CORNU_OK) st = cn_fail(s->evicted, __FILE__, __LINE__, "%s", s->evicted_text);
+    s->evicted = CORNU_OK;
     for (cn_compiled* c = s->shapes; c && s->backend->wait; c = c->next) {
-        if (st == CORNU_OK) st = s->backend->wait(c->executable);
-        else (void)s->backend->wait(c->executable);
+        char text[sizeof s->evicted_text];
+        cornu_status one;
+        if (st == CORNU_OK) {
+            st = s->backend->wait(c->executable);
+            continue;
+        }
+        (void)snprintf(text, sizeof text, "%s", cornu_last_error());
+        one = s->backend->wait(c->executable);
+        if (one != CORNU_OK) (void)cn_fail(st, __FILE__, __LINE__, "%s", text); /* the first one's sentence stays */
     }
     return st;
 }

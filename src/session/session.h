@@ -9,8 +9,9 @@
 extern "C" {
 #endif
 
-/* Compiled shapes that a session keeps; the least recently used goes first. */
-#define CN_SESSION_SHAPES 8
+/* Compiled shapes that a session keeps, and bytes for them besides activations and weights; the least recently used goes first. */
+#define CN_SESSION_SHAPES 16
+#define CN_SESSION_SHAPE_BYTES ((uint64_t)64 << 20)
 
 /* A state that a layer keeps. A run reads one memory and writes the other, so that one that fails changes nothing. */
 typedef struct cn_session_state {
@@ -35,6 +36,8 @@ struct cornu_session {
     cn_port* outputs;
     int output_count;
     cn_compiled* shapes;    /* most recently used first */
+    cornu_status evicted;   /* what enqueued runs of a shape that is gone have come to, for cn_session_wait */
+    char evicted_text[512];
     void* memory;           /* from the backend, memory_bytes of it */
     uint64_t memory_bytes;
     uint64_t last_bytes;    /* of the arena of the last run */

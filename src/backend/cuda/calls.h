@@ -20,15 +20,19 @@ extern "C" {
 #endif
 
 /* CN_CALL(result, name, parameters, arguments): members of the table are named as the function without its prefix. */
+#if CUDART_VERSION >= 12080
+#define CN_CUDA_CALLS_12_8(CN_CALL) CN_CALL(cudaError_t, StreamGetDevice, (cudaStream_t s, int* device), (s, device))
+#else
+#define CN_CUDA_CALLS_12_8(CN_CALL)
+#endif
 #define CN_CUDA_CALLS(CN_CALL) \
+    CN_CUDA_CALLS_12_8(CN_CALL) \
     CN_CALL(cudaError_t, DriverGetVersion, (int* version), (version)) \
     CN_CALL(cudaError_t, RuntimeGetVersion, (int* version), (version)) \
     CN_CALL(cudaError_t, GetDeviceCount, (int* count), (count)) \
     CN_CALL(cudaError_t, SetDevice, (int device), (device)) \
-    CN_CALL(cudaError_t, GetDevice, (int* device), (device)) \
     CN_CALL(cudaError_t, GetDeviceProperties, (struct cudaDeviceProp* out, int device), (out, device)) \
     CN_CALL(cudaError_t, GetLastError, (void), ()) \
-    CN_CALL(cudaError_t, MemGetInfo, (size_t* free_bytes, size_t* total), (free_bytes, total)) \
     CN_CALL(cudaError_t, Malloc, (void** out, size_t bytes), (out, bytes)) \
     CN_CALL(cudaError_t, Free, (void* memory), (memory)) \
     CN_CALL(cudaError_t, MallocHost, (void** out, size_t bytes), (out, bytes)) \

@@ -13,12 +13,17 @@
 #include "base/alloc.h"
 
 #define ALIGNMENT 256u
+#define BYTES_PER_STEP 2048u /* of a captured graph */
 
 struct cn_device {
     cn_device_options options;
     int index, capability;
     cudaStream_t stream;
     cublasLtHandle_t lt;
+    cudaEvent_t done; /* behind what was enqueued last */
+    bool pending;     /* nobody has waited for it */
+    void *space, *staging;
+    uint64_t space_bytes, staging_bytes;
     uint64_t l2_bytes;
     char text[320], title[640];
 };
@@ -69,7 +74,10 @@ static cornu_status find_device(int* devices, int* first) {
 static void close_device(cn_device* device) {
     if (!device) return;
     (void)cn_calls()->SetDevice(device->index);
+    if (device->space) (void)cn_calls()->Free(device->space);
+    if (device->staging) (void)cn_calls()->FreeHost(device->staging);
     if (device->lt) (void)cn_lt()->Destroy(device->lt);
+    if (device->done) (void)cn_calls()->EventDestroy(device->done);
     if (device->stream) (void)cn_calls()->StreamDestroy(device->stream);
     cn_free(device);
 }
@@ -107,6 +115,7 @@ static cornu_status open_device(const cn_device_options* options, cn_device** ou
     CN_STEP(describe_device(device, &properties));
     CN_STEP(CN_CUDA_OK(cn_calls()->SetDevice(device->index)));
     CN_STEP(CN_CUDA_OK(cn_calls()->StreamCreateWithFlags(&device->stream, cudaStreamNonBlocking)));
+    CN_STEP(CN_CUDA_OK(cn_calls()->EventCreateWithFlags(&device->done, cudaEventDisableTiming)));
     CN_STEP(CN_LT_OK(cn_lt()->Create(&device->lt)));
     *out = device;
     device = NULL;
@@ -119,6 +128,46 @@ static const char* describe(cn_device* device) { return device->text; }
 const char* cn_device_text(const cn_device* device) { return device->text; }
 int cn_device_index(const cn_device* device) { return device->index; }
 
+char* cn_device_space(const cn_device* device) { return device->space; }
+char* cn_device_staging(const cn_device* device) { return device->staging; }
+
+cornu_status cn_device_follow(cn_device* device, cudaStream_t stream) {
+    return device->pending ? CN_CUDA_OK(cn_calls()->StreamWaitEvent(stream, device->done, 0)) : CORNU_OK;
+}
+
+cornu_status cn_device_enqueued(cn_device* device, cudaStream_t stream) {
+    CN_CUDA(cn_calls()->EventRecord(device->done, stream));
+    device->pending = true;
+    return CORNU_OK;
+}
+
+cornu_status cn_device_join(cn_device* device) {
+    if (!device->pending) return CORNU_OK;
+    device->pending = false;
+    return CN_CUDA_OK(cn_calls()->EventSynchronize(device->done));
+}
+
+void cn_device_joined(cn_device* device) { device->pending = false; }
+
+cornu_status cn_device_reserve(cn_device* device, uint64_t space_bytes, uint64_t staging_bytes) {
+    if (space_bytes > device->space_bytes) {
+        CN_TRY(cn_device_join(device));
+        if (device->space) (void)cn_calls()->Free(device->space);
+        device->space = NULL;
+        device->space_bytes = 0;
+        CN_CUDA(cn_calls()->Malloc(&device->space, space_bytes));
+        device->space_bytes = space_bytes;
+    }
+    if (staging_bytes > device->staging_bytes) {
+        if (device->staging) (void)cn_calls()->FreeHost(device->staging);
+        device->staging = NULL;
+        device->staging_bytes = 0;
+        CN_CUDA(cn_calls()->MallocHost(&device->staging, staging_bytes));
+        device->staging_bytes = staging_bytes;
+    }
+    return CORNU_OK;
+}
+
 static cornu_status alloc_memory(cn_device* device, uint64_t bytes, void** out) {
     *out = NULL;
     CN_CUDA(cn_calls()->SetDevice(device->index));
@@ -129,6 +178,7 @@ static void peak(cn_device* device, cn_peak* out) { cn_cuda_peak(device->index, 
 
 static void free_memory(cn_device* device, void* memory) {
     (void)cn_calls()->SetDevice(device->index);
+    (void)cn_device_join(device);
     if (memory) (void)cn_calls()->Free(memory);
 }
 
@@ -161,7 +211,7 @@ static void destroy(cn_executable* executable) {
         if (e->steps[i].destroy) e->steps[i].destroy(&e->steps[i]);
     }
     cn_cuda_release_graph(e);
-    if (e->memory) (void)cn_calls()->Free(e->memory);
+    if (e->frame.words) (void)cn_calls()->Free(e->frame.words);
     if (e->pinned) (void)cn_calls()->FreeHost(e->pinned);
     cn_free(e->wanted);
     cn_arena_deinit(&e->arena);
@@ -237,52 +287,34 @@ static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGN
 /* A value that is copied out of the device's memory: not a constant, which the host has. */
 static bool leaves_device(const cn_plan* plan, int output) { return plan->places[plan->graph->outputs[output]].kind != CN_PLACE_CONSTANT; }
 
-/* Pinned memory of the host: the words, then every input and every output, as they come and go. */
-static cornu_status get_pinned(cn_cuda_executable* e) {
-    const cn_graph* g = e->plan->graph;
-    uint64_t at = aligned(sizeof(cn_run_words));
-    char* memory;
-
-    e->outputs = cn_arena_array(&e->arena, (size_t)g->output_count + 1, sizeof *e->outputs);
-    if (!e->outputs) return CN_NO_MEMORY((size_t)g->output_count * sizeof *e->outputs);
-    for (int i = 0; i < g->input_count; i++) at += aligned(e->inputs[i].bytes);
-    for (int i = 0; i < g->output_count; i++) {
-        e->outputs[i].bytes = leaves_device(e->plan, i) ? cn_type_bytes(&g->types[g->outputs[i]]) : 0;
-        at += aligned(e->outputs[i].bytes);
-    }
-    CN_CUDA(cn_calls()->MallocHost((void**)&e->pinned, at));
-    memory = (char*)e->pinned + aligned(sizeof(cn_run_words));
-    for (int i = 0; i < g->input_count; i++) {
-        e->inputs[i].pinned = memory;
-        memory += aligned(e->inputs[i].bytes);
-    }
-    for (int i = 0; i < g->output_count; i++) {
-        e->outputs[i].pinned = memory;
-        memory += aligned(e->outputs[i].bytes);
-    }
-    return CORNU_OK;
-}
-
-/* One block: the run's words, the inputs, the scratch. */
+/* Where inputs, scratch and outputs lie in the memory that the session's executables share, and the run's words, which are this one's:
+ *
+ *     space      [ inputs | scratch ]        staging  [ inputs | outputs ]                                                    */
 static cornu_status get_memory(cn_cuda_executable* e) {
     const cn_graph* g = e->plan->graph;
-    uint64_t at = aligned(sizeof(cn_run_words));
 
     e->inputs = cn_arena_array(&e->arena, (size_t)g->input_count + 1, sizeof *e->inputs);
-    if (!e->inputs) return CN_NO_MEMORY((size_t)g->input_count * sizeof *e->inputs);
+    e->outputs = cn_arena_array(&e->arena, (size_t)g->output_count + 1, sizeof *e->outputs);
+    if (!e->inputs || !e->outputs) return CN_NO_MEMORY((size_t)(g->input_count + g->output_count) * sizeof *e->inputs);
     for (int i = 0; i < g->count; i++) {
         if (g->nodes[i].op == CN_OP_input) e->inputs[g->nodes[i].attr.port.index].bytes = cn_type_bytes(&g->types[i]);
     }
-    for (int i = 0; i < g->input_count; i++) at += aligned(e->inputs[i].bytes);
-    CN_CUDA(cn_calls()->Malloc(&e->memory, at + aligned(e->scratch_bytes)));
-    e->frame.words = e->memory;
-    e->frame.scratch = (char*)e->memory + at;
-    at = aligned(sizeof(cn_run_words));
     for (int i = 0; i < g->input_count; i++) {
-        e->inputs[i].device = (char*)e->memory + at;
-        at += aligned(e->inputs[i].bytes);
+        e->inputs[i].space = e->space_bytes;
+        e->inputs[i].staging = e->staging_bytes;
+        e->space_bytes += aligned(e->inputs[i].bytes);
+        e->staging_bytes += aligned(e->inputs[i].bytes);
     }
-    return get_pinned(e);
+    for (int i = 0; i < g->output_count; i++) {
+        e->outputs[i].bytes = leaves_device(e->plan, i) ? cn_type_bytes(&g->types[g->outputs[i]]) : 0;
+        e->outputs[i].staging = e->staging_bytes;
+        e->staging_bytes += aligned(e->outputs[i].bytes);
+    }
+    e->scratch_at = e->space_bytes;
+    e->space_bytes += aligned(e->scratch_bytes);
+    CN_CUDA(cn_calls()->Malloc((void**)&e->frame.words, aligned(sizeof(cn_run_words))));
+    CN_CUDA(cn_calls()->MallocHost((void**)&e->pinned, sizeof *e->pinned));
+    return cn_device_reserve(e->device, e->space_bytes, e->staging_bytes);
 }
 
 static cornu_status prepare(cn_device* device, const cn_plan* plan, cn_weights* weights, cn_executable** out) {
@@ -320,7 +352,7 @@ static cn_tuning tuning_of(const cn_executable* executable) { return ((const cn_
 
 /* ---- memory of the device that callers give ---- */
 
-static cornu_status check_address(cn_device* device, const void* address) {
+static cornu_status check_place(cn_device* device, const void* address) {
     struct cudaPointerAttributes attributes;
     cudaError_t error;
 
@@ -335,6 +367,18 @@ static cornu_status check_address(cn_device* device, const void* address) {
         return CN_FAIL(BAD_ARGUMENT, "address %p is memory of device cuda:%d; the session runs on cuda:%d", address, attributes.device, device->index);
     }
     return CORNU_OK;
+}
+
+/* The first byte and the last: memory that is too small or was freed is seen as far as CUDA knows of it. */
+static cornu_status check_address(cn_device* device, const void* address, uint64_t bytes) {
+    CN_TRY(check_place(device, address));
+    return bytes > 1 ? check_place(device, (const char*)address + (bytes - 1)) : CORNU_OK;
+}
+
+/* What the driver keeps of a captured step is not told; this is what it is about. */
+static uint64_t held_bytes(const cn_executable* executable) {
+    const cn_cuda_executable* e = (const cn_cuda_executable*)executable;
+    return e->arena.total + (uint64_t)e->step_count * BYTES_PER_STEP + sizeof *e;
 }
 
 /* ---- the plug-in's table ---- */
@@ -355,6 +399,7 @@ static const cn_backend backend = {
     .has_precisions = true,
     .check_address = check_address,
     .wait = cn_cuda_wait,
+    .held_bytes = held_bytes,
     .tuning = tuning_of,
     .peak = peak,
     .take_memory = cn_cuda_take_memory,

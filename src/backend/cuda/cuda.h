@@ -51,11 +51,11 @@ typedef struct cn_cuda_wanted {
     int input;
 } cn_cuda_wanted;
 
-/* An input or output: its place on the device, and pinned memory of the host that host tensors go through. */
+/* An input or output: its place on the device, and pinned memory of the host that host tensors go through; see device.h. */
 typedef struct cn_cuda_port {
-    void* device; /* of an input */
-    void* pinned;
-    uint64_t bytes; /* 0: nothing to copy */
+    uint64_t space;   /* of an input: bytes into the device's space */
+    uint64_t staging; /* bytes into the device's staging memory */
+    uint64_t bytes;   /* 0: nothing to copy */
 } cn_cuda_port;
 
 struct cn_cuda_executable {
@@ -71,15 +71,15 @@ struct cn_cuda_executable {
     int wanted_count, wanted_capacity;
     uint64_t scratch_bytes; /* the most that a step asked for */
     cn_cuda_frame frame;
-    void* memory;         /* block of the words, the inputs and the scratch */
-    cn_run_words* pinned; /* on the host: the words, and room for inputs and outputs behind them */
+    cn_run_words* pinned; /* the words on the host */
     cn_cuda_port* inputs;
     cn_cuda_port* outputs;
-    void* bound;           /* the arena that frame.values speak of */
-    int runs;              /* with that arena, up to 2 */
-    cudaGraphExec_t graph; /* of all steps, with that arena; NULL until the second run */
-    cudaStream_t enqueued; /* where runs were enqueued that nobody has waited for */
-    bool waiting;
+    uint64_t space_bytes, scratch_at; /* of the device's space: inputs, then scratch */
+    uint64_t staging_bytes;
+    void *bound, *bound_space; /* the arena and the space that the frame speaks of */
+    int runs;                  /* with them, up to 2 */
+    cudaGraphExec_t graph;     /* of all steps, with them; NULL until the second run */
+    bool waiting;              /* runs were enqueued that nobody has waited for */
     cn_tuning tuning; /* in the arena */
 };
 

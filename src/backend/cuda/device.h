@@ -1,4 +1,4 @@
-/* An opened CUDA device: its stream and its cuBLASLt handle, one of each a session. */
+/* An opened CUDA device: its stream, its cuBLASLt handle and the memory that runs share, one of each a session. */
 #ifndef CN_BACKEND_CUDA_DEVICE_H
 #define CN_BACKEND_CUDA_DEVICE_H
 
@@ -20,6 +20,19 @@ const char* cn_device_text(const cn_device* device);
 /* What times on it depend on: the device and the versions of everything between it and a step. */
 const char* cn_device_title(const cn_device* device);
 uint64_t cn_device_l2_bytes(const cn_device* device);
+
+/* A session runs one executable at a time, so that all of them share two blocks, which grow to the largest need: of the device, for inputs and
+ * scratch, and pinned ones of the host, for what comes and goes. CORNU_NO_MEMORY: they may be gone; the next run asks again. */
+cornu_status cn_device_reserve(cn_device* device, uint64_t space_bytes, uint64_t staging_bytes);
+char* cn_device_space(const cn_device* device);
+char* cn_device_staging(const cn_device* device);
+
+/* Runs share memory, on whatever streams they are enqueued. Lets the stream's further work begin when what was enqueued before is done; says that
+ * the stream's end is now the last of it; waits for it on the host; says that somebody has. */
+cornu_status cn_device_follow(cn_device* device, cudaStream_t stream);
+cornu_status cn_device_enqueued(cn_device* device, cudaStream_t stream);
+cornu_status cn_device_join(cn_device* device);
+void cn_device_joined(cn_device* device);
 
 /* memory.c: memory of device `index` for callers' tensors; a copy from or to it, complete on return. */
 cornu_status cn_cuda_take_memory(int index, uint64_t bytes, void** out);

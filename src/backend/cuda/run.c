@@ -5,7 +5,8 @@
  *     caller's memory ------------> [ inputs ] ------> steps -> outputs ------------> caller's memory        device tensors
  *                                            captured: '-----'
  *
- * A graph holds the arena's address: with another arena it is made anew. */
+ * A graph holds the addresses of the arena and of the device's space: when they change it is made anew. Runs of one session share both, so that each
+ * follows the one before, whatever streams they are on. */
 #include <string.h>
 
 #include "backend/cuda/device.h"
@@ -20,14 +21,18 @@ void cn_cuda_release_graph(cn_cuda_executable* e) {
 void cn_cuda_bind(cn_cuda_executable* e, void* arena) {
     const cn_plan* plan = e->plan;
 
-    if (e->bound == arena && arena) return;
+    char* space = cn_device_space(e->device);
+
+    if (e->bound == arena && e->bound_space == space && arena) return;
     cn_cuda_release_graph(e);
     for (int i = 0; i < plan->graph->count; i++) {
         const cn_place* place = &plan->places[i];
         if (place->kind == CN_PLACE_ARENA) e->frame.values[i] = (char*)arena + place->offset;
-        else if (place->kind == CN_PLACE_INPUT) e->frame.values[i] = e->inputs[place->index].device;
+        else if (place->kind == CN_PLACE_INPUT) e->frame.values[i] = space + e->inputs[place->index].space;
     }
+    e->frame.scratch = space + e->scratch_at;
     e->bound = arena;
+    e->bound_space = space;
 }
 
 static bool on_device(const bool* which, int i) { return which && which[i]; }
@@ -35,14 +40,15 @@ static bool on_device(const bool* which, int i) { return which && which[i]; }
 static cornu_status send_inputs(cn_cuda_executable* e, const cn_run* run, cudaStream_t stream) {
     cn_queue queue = {stream, e->frame.queue.launch};
     cn_begin_args begin = {e->frame.words, run->seed, run->counter, e->waiting};
+    char *space = cn_device_space(e->device), *staging = cn_device_staging(e->device);
 
     CN_CUDA(cn_k_begin(&queue, &begin));
     for (int i = 0; i < e->plan->graph->input_count; i++) {
         const cn_cuda_port* port = &e->inputs[i];
         bool device = on_device(run->inputs_on_device, i);
         if (port->bytes == 0) continue;
-        if (!device) memcpy(port->pinned, run->inputs[i], port->bytes);
-        CN_CUDA(cn_calls()->MemcpyAsync(port->device, device ? run->inputs[i] : port->pinned, port->bytes,
+        if (!device) memcpy(staging + port->staging, run->inputs[i], port->bytes);
+        CN_CUDA(cn_calls()->MemcpyAsync(space + port->space, device ? run->inputs[i] : staging + port->staging, port->bytes,
                                         device ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice, stream));
     }
     return CORNU_OK;
@@ -94,7 +100,7 @@ static cornu_status get_outputs(cn_cuda_executable* e, const cn_run* run, cudaSt
         if (place->kind == CN_PLACE_CONSTANT && device) {
             CN_CUDA(cn_calls()->MemcpyAsync(run->outputs[i], e->host_weights->data(e->host_weights, place->index), bytes, cudaMemcpyHostToDevice, stream));
         } else if (place->kind != CN_PLACE_CONSTANT) {
-            CN_CUDA(cn_calls()->MemcpyAsync(device ? run->outputs[i] : e->outputs[i].pinned, e->frame.values[g->outputs[i]], bytes,
+            CN_CUDA(cn_calls()->MemcpyAsync(device ? run->outputs[i] : cn_device_staging(e->device) + e->outputs[i].staging, e->frame.values[g->outputs[i]], bytes,
                                             device ? cudaMemcpyDeviceToDevice : cudaMemcpyDeviceToHost, stream));
         }
     }
@@ -109,7 +115,8 @@ static void hand_over(const cn_cuda_executable* e, const cn_run* run) {
         const cn_place* place = &e->plan->places[g->outputs[i]];
         uint64_t bytes = cn_type_bytes(&g->types[g->outputs[i]]);
         if (bytes == 0 || on_device(run->outputs_on_device, i)) continue;
-        memcpy(run->outputs[i], place->kind == CN_PLACE_CONSTANT ? e->host_weights->data(e->host_weights, place->index) : e->outputs[i].pinned, bytes);
+        memcpy(run->outputs[i],
+               place->kind == CN_PLACE_CONSTANT ? e->host_weights->data(e->host_weights, place->index) : cn_device_staging(e->device) + e->outputs[i].staging, bytes);
     }
 }
 
@@ -137,7 +144,7 @@ cornu_status cn_cuda_wait(cn_executable* executable) {
     e->waiting = false;
     CN_TRY(refuse_lost(e));
     CN_CUDA(cn_calls()->SetDevice(cn_device_index(e->device)));
-    CN_CUDA(cn_calls()->StreamSynchronize(e->enqueued));
+    CN_TRY(cn_device_join(e->device));
     return check_fault(e);
 }
 
@@ -147,23 +154,53 @@ static cornu_status run_on(cn_cuda_executable* e, const cn_run* run, cudaStream_
     return get_outputs(e, run, stream);
 }
 
+/* CUDA 12.8 and later tell. */
+static cornu_status check_stream(const cn_cuda_executable* e, cudaStream_t stream) {
+#if CUDART_VERSION >= 12080
+    int device;
+    cudaError_t error = cn_calls()->StreamGetDevice(stream, &device);
+
+    if (error == cudaErrorInvalidResourceHandle || error == cudaErrorInvalidValue) {
+        (void)cn_calls()->GetLastError();
+        return CN_FAIL(BAD_ARGUMENT, "the stream that is given is none of this process's CUDA runtime, or was destroyed");
+    }
+    CN_TRY(cn_cuda_check(error, "cudaStreamGetDevice", __FILE__, __LINE__));
+    if (device != cn_device_index(e->device)) {
+        return CN_FAIL(BAD_ARGUMENT, "the stream that is given is one of device cuda:%d; the session runs on cuda:%d", device, cn_device_index(e->device));
+    }
+#else
+    (void)e;
+    (void)stream;
+#endif
+    return CORNU_OK;
+}
+
+/* A run that is enqueued waits for nothing on the host. */
+static cornu_status make_ready(cn_cuda_executable* e, const cn_run* run, cudaStream_t stream) {
+    CN_TRY(refuse_lost(e));
+    CN_CUDA(cn_calls()->SetDevice(cn_device_index(e->device)));
+    if (run->stream) CN_TRY(check_stream(e, run->stream));
+    if (!run->enqueue) CN_TRY(cn_cuda_wait((cn_executable*)e)); /* what the earlier runs found wrong is theirs */
+    CN_TRY(cn_device_reserve(e->device, e->space_bytes, e->staging_bytes));
+    cn_cuda_bind(e, run->arena);
+    return cn_device_follow(e->device, stream);
+}
+
 cornu_status cn_cuda_run(cn_executable* executable, const cn_run* run) {
     cn_cuda_executable* e = (cn_cuda_executable*)executable;
     cudaStream_t stream = run->stream ? run->stream : e->frame.queue.stream;
     cudaError_t error;
     cornu_status st;
 
-    CN_TRY(refuse_lost(e));
-    CN_CUDA(cn_calls()->SetDevice(cn_device_index(e->device)));
-    if (e->waiting && (e->enqueued != stream || !run->enqueue)) CN_TRY(cn_cuda_wait(executable)); /* the pinned memory is in use */
-    cn_cuda_bind(e, run->arena);
+    CN_TRY(make_ready(e, run, stream));
     st = run_on(e, run, stream);
+    if (st == CORNU_OK && run->enqueue) st = cn_device_enqueued(e->device, stream);
     if (st == CORNU_OK && run->enqueue) {
         e->waiting = true;
-        e->enqueued = stream;
     } else { /* after a failure too: the caller's memory may be in use */
         error = cn_calls()->StreamSynchronize(stream);
         if (st == CORNU_OK) st = cn_cuda_check(error, "cudaStreamSynchronize", __FILE__, __LINE__);
+        if (error == cudaSuccess) cn_device_joined(e->device); /* the stream has followed what was enqueued */
     }
     if (st != CORNU_OK) return st;
     if (e->runs < 2) e->runs++;
