@@ -13,7 +13,7 @@
  * Bound by memory: x is read once from it and again from the cache. y must not alias the inputs. Sums in float32. */
 #include "kernels/depthwise.h"
 
-#include "kernels/pack.h"
+#include "kernels/finish.h"
 #include "kernels/tile.h"
 
 #define THREADS 128
@@ -26,29 +26,13 @@ typedef struct work {
     int64_t chunks, spans, span_count; /* sixteen bytes of the channels; spans of a row; of y */
 } work;
 
-/* What a load can do, and a store in place. */
-#define IS_LIGHT(fn) ((fn) == CN_FN_relu6 || (fn) == CN_FN_hard_silu || (fn) == CN_FN_silu)
-
-CN_DEVICE float load_act(int fn, float x) {
-    switch (fn) {
-        case CN_FN_relu6: return x < 0 ? 0.0f : x > 6 ? 6.0f : x;
-        case CN_FN_hard_silu: return x * fminf(fmaxf(x * (1.0f / 6.0f) + 0.5f, 0.0f), 1.0f);
-        default: return __fdividef(x, 1.0f + __expf(-x)); /* silu */
-    }
-}
-
-template <int D>
-CN_DEVICE uint4 load_chunk(const void* x, int64_t chunk) {
-    return __ldg(static_cast<const uint4*>(x) + chunk);
-}
-
 /* v as it comes from x. */
 template <int D>
 CN_DEVICE void unpack_loaded(int fn, const uint4& p, float (&v)[cn_pack<D>::count]) {
     cn_unpack<D>(p, v);
     if (fn == CN_FN_copy) return;
     CN_UNROLL
-    for (int i = 0; i < cn_pack<D>::count; i++) v[i] = load_act(fn, v[i]);
+    for (int i = 0; i < cn_pack<D>::count; i++) v[i] = cn_light_act(fn, v[i]);
 }
 
 template <int D>
@@ -69,10 +53,10 @@ CN_DEVICE void add_row(const work& w, int64_t x, int64_t kernel, int64_t o, floa
 
     CN_UNROLL
     for (int i = 0; i < cells; i++) {
-        if (first + i >= 0 && first + i < w.a.x_dims[2]) row[i] = load_chunk<D>(w.a.x, x + (first + i) * w.chunks);
+        if (first + i >= 0 && first + i < w.a.x_dims[2]) row[i] = cn_load_chunk(w.a.x, x + (first + i) * w.chunks);
     }
     CN_UNROLL
-    for (int j = 0; j < Width; j++) weights[j] = load_chunk<D>(w.a.kernel, kernel + j * w.chunks);
+    for (int j = 0; j < Width; j++) weights[j] = cn_load_chunk(w.a.kernel, kernel + j * w.chunks);
     CN_UNROLL
     for (int i = 0; i < cells; i++) {
         if (first + i < 0 || first + i >= w.a.x_dims[2]) continue;
@@ -88,45 +72,16 @@ CN_DEVICE void add_row(const work& w, int64_t x, int64_t kernel, int64_t o, floa
 template <int D, int Span>
 CN_DEVICE void add_any_row(const work& w, int64_t x, int64_t kernel, int64_t o, float (&sum)[Span][cn_pack<D>::count]) {
     for (int64_t j = 0; j < w.a.k_dims[2]; j++) {
-        const uint4 weights = load_chunk<D>(w.a.kernel, kernel + j * w.chunks);
+        const uint4 weights = cn_load_chunk(w.a.kernel, kernel + j * w.chunks);
         CN_UNROLL
         for (int s = 0; s < Span; s++) {
             const int64_t cell = (o + s) * w.a.strides[2] + j * w.a.dilation[2] - w.a.pad[2];
             float v[cn_pack<D>::count];
             if (cell < 0 || cell >= w.a.x_dims[2]) continue;
-            unpack_loaded<D>(w.load_fn, load_chunk<D>(w.a.x, x + cell * w.chunks), v);
+            unpack_loaded<D>(w.load_fn, cn_load_chunk(w.a.x, x + cell * w.chunks), v);
             add_product<D>(v, weights, sum[s]);
         }
     }
-}
-
-/* Sixteen bytes of y. */
-template <int D>
-CN_DEVICE void finish(const work& w, int64_t chunk, int64_t column, float (&sum)[cn_pack<D>::count]) {
-    const int count = cn_pack<D>::count;
-    float v[count];
-
-    if (w.a.bias) {
-        cn_unpack<D>(load_chunk<D>(w.a.bias, column), v);
-        CN_UNROLL
-        for (int i = 0; i < count; i++) sum[i] += v[i];
-    }
-    if (w.a.residual) {
-        cn_unpack<D>(load_chunk<D>(w.a.residual, chunk), v);
-        CN_UNROLL
-        for (int i = 0; i < count; i++) sum[i] += v[i];
-    }
-    if (w.a.act.fn == CN_FN_relu) {
-        CN_UNROLL
-        for (int i = 0; i < count; i++) sum[i] = sum[i] < 0 ? 0.0f : sum[i];
-    } else if (IS_LIGHT(w.a.act.fn)) {
-        CN_UNROLL
-        for (int i = 0; i < count; i++) sum[i] = load_act(w.a.act.fn, sum[i]);
-    } else if (w.a.act.fn != CN_FN_copy) {
-        CN_UNROLL
-        for (int i = 0; i < count; i++) sum[i] = cn_ew1<float>(w.a.act.fn, sum[i], static_cast<float>(w.a.act.p), static_cast<float>(w.a.act.q), static_cast<float>(w.a.act.r));
-    }
-    static_cast<uint4*>(w.a.y)[chunk] = cn_packed<D>(sum);
 }
 
 /* Threads: x along the chunks, y along the spans. Width 0: any. */
@@ -155,7 +110,7 @@ CN_KERNEL_BLOCKS(THREADS, 3) depthwise(work w) {
         const int64_t at = (((n * a.y_dims[0] + o[0]) * a.y_dims[1] + o[1]) * a.y_dims[2] + o[2]) * w.chunks + chunk;
         CN_UNROLL
         for (int s = 0; s < Span; s++) {
-            if (o[2] + s < a.y_dims[2]) finish<D>(w, at + s * w.chunks, chunk, sum[s]);
+            if (o[2] + s < a.y_dims[2]) cn_finish_chunk<D>(a.y, a.bias, a.residual, a.act, at + s * w.chunks, chunk, sum[s]);
         }
     }
 }
@@ -198,7 +153,7 @@ extern "C" bool cn_depthwise_fits(const cn_conv_args* a) {
     return a->dtype != CORNU_FLOAT64 && a->groups == a->channels && a->filters == a->channels && cn_pack_fits(a->dtype, NULL, a->channels);
 }
 
-extern "C" bool cn_depthwise_loads(int fn) { return IS_LIGHT(fn); }
+extern "C" bool cn_depthwise_loads(int fn) { return cn_act_is_light(fn); }
 
 extern "C" cudaError_t cn_k_depthwise(const cn_queue* q, const cn_conv_args* a, const cn_depthwise_how* how) {
     const work w = {*a, how->load_fn, 0, 0, 0};

@@ -16,8 +16,8 @@
  * y must not alias the inputs. Sums in float32. */
 #include "kernels/implicit.h"
 
+#include "kernels/finish.h"
 #include "kernels/mma.h"
-#include "kernels/pack.h"
 #include "kernels/tile.h"
 
 #define STAGES 3
@@ -68,7 +68,7 @@ typedef struct work {
     int rows, filters, channels, inner;
     int x_dims[3], k_dims[3], y_dims[3], strides[3], dilation[3], pad[3];
     int column_tiles, steps, steps_per_split;
-    bool image_chunks, kernel_chunks; /* whether they can be read sixteen bytes at a time */
+    bool image_chunks, kernel_chunks, y_chunks; /* whether they can be read sixteen bytes at a time; y with bias and residual */
 } work;
 
 /* ---- where elements lie ---- */
@@ -336,6 +336,43 @@ CN_DEVICE void finish(const work& w, int m, int f, float sum) {
     cn_tile_finish<D, float>(D, w.y, w.bias, w.residual, w.act, static_cast<int64_t>(m) * w.filters + f, f, sum);
 }
 
+/* Sixteen bytes of y from filter f on. */
+template <int D>
+CN_DEVICE void finish_chunk(const work& w, int m, int f, float (&sum)[cn_pack<D>::count]) {
+    const int count = cn_pack<D>::count;
+    bool number = true;
+
+    CN_UNROLL
+    for (int i = 0; i < count; i++) number = number && sum[i] == sum[i];
+    if (number) {
+        cn_finish_chunk<D>(w.y, w.bias, w.residual, w.act, (static_cast<int64_t>(m) * w.filters + f) / count, f / count, sum);
+        return;
+    }
+    CN_UNROLL_BY(1)
+    for (int i = 0; i < count; i++) {
+        float one = sum[0];
+        CN_UNROLL
+        for (int k = 1; k < count; k++) one = k == i ? sum[k] : one;
+        finish<D>(w, m, f + i, one);
+    }
+}
+
+/* One block's results from shared memory to their places. */
+template <int D, int Rows, int Columns>
+CN_DEVICE void finish_tile(const work& w, const float* staged, int row0, int column0) {
+    const int chunk = cn_pack<D>::count, threads = tile_shape<Rows, Columns>::threads;
+
+    CN_UNROLL_BY(1)
+    for (int i = static_cast<int>(threadIdx.x); i < Rows * Columns / chunk; i += threads) {
+        const int row = i / (Columns / chunk), column = i % (Columns / chunk) * chunk;
+        float sum[chunk];
+        if (row0 + row >= w.rows || column0 + column >= w.filters) continue;
+        CN_UNROLL
+        for (int k = 0; k < chunk; k++) sum[k] = staged[row * (Columns + 4) + column + k];
+        finish_chunk<D>(w, row0 + row, column0 + column, sum);
+    }
+}
+
 /* ---- kernels ---- */
 
 template <int Kind, int Rows, int Columns>
@@ -372,6 +409,10 @@ CN_KERNEL_BLOCKS((tile_shape<Rows, Columns>::threads), 2) implicit_product(work 
     __syncthreads();
     tile.save(staged);
     __syncthreads();
+    if (w.y_chunks && !w.partial) {
+        finish_tile<element_of<Kind>::dtype, Rows, Columns>(w, staged, row0, column0);
+        return;
+    }
     CN_UNROLL_BY(1)
     for (int i = thread; i < Rows * Columns; i += threads) {
         const int m = row0 + i / Columns, f = column0 + i % Columns;
@@ -443,6 +484,7 @@ static work work_of(const cn_conv_args* a, const cn_implicit_how* how) {
     }
     w.image_chunks = cn_pack_fits(a->dtype, a->x, a->channels);
     w.kernel_chunks = cn_pack_fits(a->dtype, a->kernel, a->filters);
+    w.y_chunks = cn_pack_fits(a->dtype, a->y, a->filters) && cn_pack_fits(a->dtype, a->bias, 0) && cn_pack_fits(a->dtype, a->residual, 0);
     return w;
 }
 

@@ -4,6 +4,7 @@
  * One block a tile of kernels/tile.h; blocks take further tiles of a long list. */
 #include "kernels/matmul.h"
 
+#include "kernels/finish.h"
 #include "kernels/tile.h"
 
 namespace {
@@ -56,6 +57,16 @@ CN_KERNEL(256) bias_act_strided(cn_bias_act_args a) {
     }
 }
 
+/* Sixteen bytes a thread, of rows of `chunks` of them. */
+template <int D>
+CN_KERNEL(256) bias_act_chunks(cn_bias_act_args a, int64_t chunks) {
+    for (CN_ITEMS(i, a.rows * chunks)) {
+        float v[cn_pack<D>::count];
+        cn_unpack<D>(static_cast<const uint4*>(a.x)[i], v);
+        cn_finish_chunk<D>(a.y, a.bias, NULL, a.act, i, a.bias ? i - cn_divide(i, chunks) * chunks : 0, v);
+    }
+}
+
 }  // namespace
 
 extern "C" cudaError_t cn_k_matmul(const cn_queue* q, const cn_matmul_args* a) {
@@ -72,6 +83,12 @@ extern "C" cudaError_t cn_k_matmul(const cn_queue* q, const cn_matmul_args* a) {
 extern "C" cudaError_t cn_k_bias_act(const cn_queue* q, const cn_bias_act_args* a) {
     return cn_by_float(a->dtype, [&](auto domain) {
         using Domain = decltype(domain);
+        if constexpr (Domain::dtype != CORNU_FLOAT64) {
+            const int64_t chunks = a->columns / cn_pack<Domain::dtype>::count;
+            if (cn_pack_fits(a->dtype, a->x, a->columns) && cn_pack_fits(a->dtype, a->y, 0) && cn_pack_fits(a->dtype, a->bias, 0)) {
+                return cn_launch(q, bias_act_chunks<Domain::dtype>, cn_blocks(a->rows * chunks, 256), dim3(256), 0, *a, chunks);
+            }
+        }
         return cn_launch(q, bias_act_strided<Domain::dtype, typename Domain::sum>, cn_blocks(a->rows * a->columns, 256), dim3(256), 0, *a);
     });
 }

@@ -121,6 +121,7 @@ TEST(CudaImplicit, NotFinite) {
         expect_conv(dtype, {{1, 4, 5, 2}, {3, 3, 2, 9}, 1, 1, 2, 2}, CORNU_PRECISION_STRICT, 1, act_of(CN_EW_relu), true);
         expect_conv(dtype, {{1, 4, 5, 4}, {3, 3, 2, 6}, 2, 1, 2, 1, 2}, CORNU_PRECISION_STRICT, 1, {}, true);
     }
+    for (cornu_dtype dtype : kSingles) expect_conv(dtype, {{1, 4, 5, 2}, {3, 3, 2, 16}, 1, 1, 2, 2}, CORNU_PRECISION_STRICT, 3, act_of(CN_EW_silu), true);
     expect_conv(CORNU_FLOAT32, {{1, 2, 2, 40}, {3, 3, 40, 3}, 1, 1, 2, 2}, CORNU_PRECISION_STRICT, 0, {}, true);
     expect_conv(CORNU_FLOAT32, {{1, 4, 5, 8}, {3, 3, 8, 9}, 1, 1, 2, 2}, CORNU_PRECISION_TF32, 1, {}, true);
 }

@@ -64,6 +64,15 @@ TEST(CudaSkinny, Epilogues) {
     }
 }
 
+// What follows the library's product, sixteen bytes at a time.
+TEST(CudaSkinny, LibraryEpilogues) {
+    for (cornu_dtype dtype : kSingles) {
+        for (cn_act act : {act_of(CN_EW_silu), act_of(CN_EW_gelu), act_of(CN_EW_hard_silu), act_of(CN_EW_tanh), act_of(CN_EW_clip, -0.5, 0.75)}) {
+            for (int parts = 0; parts < 4; parts++) expect_rows(dtype, 21, 24, 16, parts, act);
+        }
+    }
+}
+
 TEST(CudaSkinny, NotFinite) {
     for (cornu_dtype dtype : kSingles) expect_rows(dtype, 5, 40, 2, 1, act_of(CN_EW_relu), true);
 }

@@ -7,6 +7,9 @@
 
 namespace cuda_test {
 
+// The problems of the steps that were run last.
+inline std::string problems;
+
 // Outputs of two runs (the second one is a captured graph) with every step taking way `way`, or its last one; *ways is the most that a step has.
 inline std::vector<std::vector<char>> run_way(const Case& c, cornu_precision precision, int way, int* ways) {
     const cn_backend& backend = cn_backend_cuda;
@@ -36,10 +39,12 @@ inline std::vector<std::vector<char>> run_way(const Case& c, cornu_precision pre
         EXPECT_EQ(backend.prepare(device, plan, &weights.base, &executable), CORNU_OK) << cornu_last_error();
         if (executable) {
             cn_cuda_executable* e = (cn_cuda_executable*)executable;
+            problems.clear();
             for (int i = 0; i < e->step_count; i++) {
                 int count = e->steps[i].ways ? e->steps[i].ways : 1;
                 e->steps[i].way = way < count ? way : count - 1;
                 EXPECT_TRUE(count == 1 || e->steps[i].problem);
+                if (e->steps[i].problem) problems += std::string(e->steps[i].problem) + "\n";
                 *ways = std::max(*ways, count);
             }
             cn_run first = {in.data(), results.data(), arena, 7, 0}, second = {in.data(), replayed.data(), arena, 7, 0};

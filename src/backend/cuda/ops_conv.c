@@ -5,6 +5,7 @@
  * it in, the product leaves it out and the depthwise kernel applies it as it reads:
  *
  *     1x1 conv {silu} -> depthwise        becomes        1x1 conv -> depthwise of silu(x), with no pass over x between them */
+#include "backend/cuda/precision.h"
 #include "backend/cuda/product.h"
 #include "backend/cuda/space.h"
 #include "base/size.h"
@@ -167,7 +168,8 @@ static cornu_status describe(cn_cuda_executable* e, cn_cuda_step* step, const co
 /* The largest tile of which there are enough; else the sum is split. Small results have one way: there is nothing to gain. */
 static cornu_status find_ways(cn_cuda_executable* e, cn_cuda_step* step, conv_step* s) {
     const cn_conv_args* a = &s->args;
-    bool tf32 = e->precision != CORNU_PRECISION_STRICT;
+    int64_t inner = a->channels * a->k_dims[0] * a->k_dims[1] * a->k_dims[2];
+    bool tf32 = cn_cuda_compute_of(e, step->node, rows_of(a), a->filters, inner) == CN_COMPUTE_TF32;
     cn_implicit_tile guess = CN_IMPLICIT_TILES;
 
     if (rows_of(a) <= 32 || a->filters <= 32) guess = CN_IMPLICIT_32X32;
