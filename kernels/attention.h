@@ -21,6 +21,12 @@ typedef struct cn_attention_args {
 
 cudaError_t cn_k_attention(const cn_queue* q, const cn_attention_args* a);
 
+/* The same by tensor cores. */
+static inline bool cn_attention_has_tensor(const cn_attention_args* a) {
+    return (a->dtype == CORNU_FLOAT16 || a->dtype == CORNU_BFLOAT16) && a->depth <= 128 && a->width <= 128;
+}
+cudaError_t cn_k_attention_tensor(const cn_queue* q, const cn_attention_args* a);
+
 #ifdef __cplusplus
 }
 #endif

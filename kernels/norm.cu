@@ -1,10 +1,11 @@
 /* Normalizations; y may equal x.
  *
+ *     held             rows of a multiple of 16 bytes, in registers: x is read once, y written once, 16 bytes at a time (rows.h)
  *     warp a line      up to 1024 elements, several lines a block
  *     block a line     longer ones
  *     thread a line    neighbours in memory belong to different lines and there are many of them, or lines are short
  *
- * In the first two, lines of up to 40 KiB are held in shared memory, so that x is read once; longer ones are read three times.
+ * In the second and third, lines of up to 40 KiB are held in shared memory, so that x is read once; longer ones are read three times.
  *
  * Statistics in float (float64: double), in two passes: the second one takes differences to the mean of the first, whose own mean corrects
  * it. So a mean far from zero costs no digits. */
@@ -14,6 +15,7 @@
 
 #include "kernels/block.h"
 #include "kernels/element.h"
+#include "kernels/rows.h"
 
 #define THREADS CN_LINE_THREADS
 
@@ -133,6 +135,62 @@ CN_KERNEL(128) norm_thread_per_line(cn_line_norm_args a) {
     }
 }
 
+/* Elements [at, at + EACH) of gamma or beta. */
+template <typename E, int EACH>
+CN_DEVICE void load_vector(const void* from, int at, float* v) {
+    const cn_row_vector<E> part = *reinterpret_cast<const cn_row_vector<E>*>(static_cast<const E*>(from) + at);
+    CN_ROW_UNROLL
+    for (int k = 0; k < EACH; k++) v[k] = cn_widen(part.v[k]);
+}
+
+/* Block (threads of a row, rows). */
+template <typename E, int VECTORS>
+CN_KERNEL(CN_ROW_THREADS) norm_held(cn_line_norm_args a) {
+    typedef cn_row<E, VECTORS> held;
+    CN_SHARED(float, warps, [CN_ROW_THREADS / CN_WARP]);
+
+    for (int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.y; first < a.lines.kept; first += static_cast<int64_t>(gridDim.x) * blockDim.y) {
+        const int64_t start = (first + threadIdx.y) * a.lines.over;
+        const int over = first + threadIdx.y < a.lines.kept ? static_cast<int>(a.lines.over) : 0;
+        statistics<float> s;
+        held row;
+        float sum = 0, off = 0, squares = 0;
+
+        row.load(static_cast<const E*>(a.x) + start, over);
+        row.each(over, [&](float x) { sum += x; });
+        s.mean = a.about_zero ? 0 : cn_block_fold(sum, warps, cn_add<float>()) / static_cast<float>(a.lines.over);
+        row.each(over, [&](float x) {
+            off += x - s.mean;
+            squares += (x - s.mean) * (x - s.mean);
+        });
+        off = cn_block_fold(off, warps, cn_add<float>());
+        s.finish(a, off, cn_block_fold(squares, warps, cn_add<float>()));
+        CN_ROW_UNROLL
+        for (int i = 0; i < VECTORS; i++) {
+            const int at = held::place(i);
+            float gamma[held::EACH] = {}, beta[held::EACH] = {};
+            if (at >= over) continue;
+            if (a.gamma) load_vector<E, held::EACH>(a.gamma, at, gamma);
+            if (a.beta) load_vector<E, held::EACH>(a.beta, at, beta);
+            CN_ROW_UNROLL
+            for (int k = 0; k < held::EACH; k++) {
+                float y = (row.v[i][k] - s.mean - s.correction) * s.scale;
+                if (a.gamma) y *= gamma[k];
+                if (a.beta) y += beta[k];
+                row.v[i][k] = y;
+            }
+        }
+        row.store(static_cast<E*>(a.y) + start, over);
+    }
+}
+
+template <typename E>
+cudaError_t launch_held(const cn_queue* q, const cn_line_norm_args* a, const cn_row_plan& p) {
+    return cn_by_vectors(p, [&](auto vectors) {
+        return cn_launch(q, norm_held<E, decltype(vectors)::value>, cn_blocks(a->lines.kept, static_cast<int>(p.rows)), dim3(p.threads, p.rows), 0, *a);
+    });
+}
+
 template <typename T, int DTYPE>
 cudaError_t launch(const cn_queue* q, const cn_line_norm_args* a) {
     return cn_launch_lines<T>(q, norm_wide<T, DTYPE>, norm_thread_per_line<T>, a);
@@ -141,6 +199,11 @@ cudaError_t launch(const cn_queue* q, const cn_line_norm_args* a) {
 }  // namespace
 
 extern "C" cudaError_t cn_k_line_norm(const cn_queue* q, const cn_line_norm_args* a) {
+    const cn_row_plan p = cn_row_plan_of(a->lines, a->dtype, a->x, a->y);
+    if (p.vectors && !a->grouped && (reinterpret_cast<uintptr_t>(a->gamma) | reinterpret_cast<uintptr_t>(a->beta)) % 16 == 0) {
+        if (a->dtype == CORNU_FLOAT32) return launch_held<float>(q, a, p);
+        return a->dtype == CORNU_FLOAT16 ? launch_held<__half>(q, a, p) : launch_held<__nv_bfloat16>(q, a, p);
+    }
     if (a->dtype == CORNU_FLOAT64) return launch<double, CORNU_FLOAT64>(q, a);
     return a->dtype == CORNU_FLOAT32 ? launch<float, CORNU_FLOAT32>(q, a) : launch<float, 0>(q, a);
 }

@@ -1,10 +1,11 @@
 /* Softmax, y = exp(x - max x) / sum exp(x - max x) over the elements of a line; y may equal x.
  *
+ *     held             rows of a multiple of 16 bytes, in registers: x is read once, y written once, 16 bytes at a time (rows.h)
  *     warp a line      up to 1024 elements, several lines a block
  *     block a line     longer ones
  *     thread a line    neighbours in memory belong to different lines and there are many of them, or lines are short
  *
- * In the first two, lines of up to 40 KiB are held in shared memory, so that x is read once; longer ones are read three times.
+ * In the second and third, lines of up to 40 KiB are held in shared memory, so that x is read once; longer ones are read three times.
  *
  * float16, bfloat16 and float32 in float, float64 in double. A NaN, an infinity above or nothing but -infinity makes the whole line NaN. */
 #include "kernels/softmax.h"
@@ -13,6 +14,7 @@
 
 #include "kernels/block.h"
 #include "kernels/element.h"
+#include "kernels/rows.h"
 
 #define THREADS CN_LINE_THREADS
 
@@ -102,6 +104,35 @@ CN_KERNEL(128) softmax_thread_per_line(cn_softmax_args a) {
     }
 }
 
+/* Block (threads of a row, rows). */
+template <typename E, int VECTORS>
+CN_KERNEL(CN_ROW_THREADS) softmax_held(cn_softmax_args a) {
+    CN_SHARED(float, warps, [CN_ROW_THREADS / CN_WARP]);
+
+    for (int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.y; first < a.lines.kept; first += static_cast<int64_t>(gridDim.x) * blockDim.y) {
+        const int64_t start = (first + threadIdx.y) * a.lines.over;
+        const int over = first + threadIdx.y < a.lines.kept ? static_cast<int>(a.lines.over) : 0;
+        cn_row<E, VECTORS> row;
+        float top = -INFINITY, sum = 0;
+
+        row.load(static_cast<const E*>(a.x) + start, over);
+        row.each(over, [&](float x) { top = top_of<float>()(top, x); });
+        top = cn_block_fold(top, warps, top_of<float>());
+        if (a.log) row.each(over, [&](float x) { sum += expf(x - top); });
+        else row.each(over, [&](float& x) { sum += x = expf(x - top); });
+        const result<float> r(top, cn_block_fold(sum, warps, cn_add<float>()), a.log);
+        row.each(over, [&](float& x) { x = a.log ? x - top - r.part : x * r.part; });
+        row.store(static_cast<E*>(a.y) + start, over);
+    }
+}
+
+template <typename E>
+cudaError_t launch_held(const cn_queue* q, const cn_softmax_args* a, const cn_row_plan& p) {
+    return cn_by_vectors(p, [&](auto vectors) {
+        return cn_launch(q, softmax_held<E, decltype(vectors)::value>, cn_blocks(a->lines.kept, static_cast<int>(p.rows)), dim3(p.threads, p.rows), 0, *a);
+    });
+}
+
 template <typename T, int DTYPE>
 cudaError_t launch(const cn_queue* q, const cn_softmax_args* a) {
     return cn_launch_lines<T>(q, softmax_wide<T, DTYPE>, softmax_thread_per_line<T>, a);
@@ -110,6 +141,9 @@ cudaError_t launch(const cn_queue* q, const cn_softmax_args* a) {
 }  // namespace
 
 extern "C" cudaError_t cn_k_softmax(const cn_queue* q, const cn_softmax_args* a) {
+    const cn_row_plan p = cn_row_plan_of(a->lines, a->dtype, a->x, a->y);
+    if (p.vectors && a->dtype == CORNU_FLOAT32) return launch_held<float>(q, a, p);
+    if (p.vectors) return a->dtype == CORNU_FLOAT16 ? launch_held<__half>(q, a, p) : launch_held<__nv_bfloat16>(q, a, p);
     if (a->dtype == CORNU_FLOAT64) return launch<double, CORNU_FLOAT64>(q, a);
     return a->dtype == CORNU_FLOAT32 ? launch<float, CORNU_FLOAT32>(q, a) : launch<float, 0>(q, a);
 }

@@ -10,6 +10,7 @@ static cornu_status launch_attention(const cn_cuda_step* step, const cn_cuda_fra
     a.v = cn_cuda_in(step, frame, 2);
     a.mask = cn_cuda_in(step, frame, 3);
     a.y = cn_cuda_out(step, frame);
+    if (cn_attention_has_tensor(&a) && step->way == 0) return CN_CUDA_OK(cn_k_attention_tensor(&frame->queue, &a));
     return CN_CUDA_OK(cn_k_attention(&frame->queue, &a));
 }
 
@@ -37,5 +38,10 @@ cornu_status cn_cuda_prepare_attention(cn_cuda_executable* e, cn_cuda_step* step
         stride *= mask->dims[i];
     }
     step->launch = launch_attention;
-    return CORNU_OK;
+    if (!cn_attention_has_tensor(a)) return CORNU_OK;
+    step->ways = 2;
+    step->problem = cn_arena_format(&e->arena, "attention %s %lld of %lld/%lld heads %lldx%lldx%lldx%lld%s%s", cornu_dtype_name((cornu_dtype)a->dtype), (long long)a->batch,
+                                    (long long)a->heads, (long long)a->kv_heads, (long long)a->queries, (long long)a->keys, (long long)a->depth, (long long)a->width,
+                                    a->causal ? " causal" : "", mask ? " mask" : "");
+    return step->problem ? CORNU_OK : CN_NO_MEMORY(sizeof *a);
 }
