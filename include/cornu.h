@@ -177,9 +177,10 @@ typedef struct cornu_save_options {
     uint64_t shard_bytes;  /* of CORNU_FORMAT_SHARDED: most bytes of variables in one file; 0: 5 GiB */
     cornu_note note;       /* or NULL */
     void* note_user;
+    int zipped;            /* of .keras, whatever the path ends with: 1: one file; 0: a directory; -1: as format says */
 } cornu_save_options;
 #define CORNU_SAVE_OPTIONS_INIT \
-    {sizeof(cornu_save_options), CORNU_FORMAT_AUTO, 1, 1, NULL, NULL, CORNU_DIALECT_AUTO, 0, NULL, NULL}
+    {sizeof(cornu_save_options), CORNU_FORMAT_AUTO, 1, 1, NULL, NULL, CORNU_DIALECT_AUTO, 0, NULL, NULL, -1}
 
 /* Opens a model file or directory; its content decides the format. Variables stay in the file until somebody needs
  * them, so the file must not change while the model lives. The model is the caller's: cornu_model_destroy.

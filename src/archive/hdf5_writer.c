@@ -208,7 +208,7 @@ cornu_status cn_h5_writer_open(const char* path, cn_h5_writer** out) {
         w->path = NULL;
         goto done;
     }
-    if (path) w->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (path) w->fd = CN_FS(open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
     if (path && w->fd < 0) CN_STEP(CN_FAIL_ERRNO(path, "cannot be opened again"));
     *out = w;
     w = NULL;
@@ -417,7 +417,7 @@ static cornu_status fill_memory(cn_h5_writer* w, const char* path, uint64_t offs
 
 static cornu_status write_piece(const cn_h5_writer* w, uint64_t offset, const uint8_t* data, uint64_t size) {
     while (size > 0) {
-        ssize_t n = pwrite(w->fd, data, (size_t)size, (off_t)offset);
+        ssize_t n = CN_FS(pwrite(w->fd, data, (size_t)size, (off_t)offset));
 
         if (n < 0 && errno == EINTR) continue;
         if (n == 0) errno = ENOSPC;

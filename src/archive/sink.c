@@ -40,6 +40,7 @@ struct cn_sink {
     int dir_fd;      /* the target's folder */
     int fd;          /* open for writing: the temporary, or the current member; else -1 */
     int temp_fd;     /* directory sink: the temporary directory */
+    bool placed;     /* what was written has the target's name */
     bool existed;    /* the target was there at the beginning */
     mode_t mode;     /* of the target that was there */
     uint64_t size;   /* bytes of the file or member */
@@ -108,7 +109,7 @@ static cornu_status open_folder(cn_sink* sink, const char* path) {
         return CN_FAIL(BAD_ARGUMENT, "%s: names a directory, not something that can be written", sink->path);
     folder = slash ? cn_strndup(sink->path, slash == sink->path ? 1 : (size_t)(slash - sink->path)) : cn_strdup(".");
     if (!folder) return CN_NO_MEMORY(size);
-    do sink->dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    do sink->dir_fd = CN_FS(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     while (sink->dir_fd < 0 && errno == EINTR);
     cn_free(folder);
     if (sink->dir_fd < 0) return CN_FAIL_ERRNO(sink->path, "its folder cannot be opened");
@@ -119,7 +120,7 @@ static cornu_status open_folder(cn_sink* sink, const char* path) {
 static cornu_status check_target(cn_sink* sink) {
     struct stat stat;
 
-    if (fstatat(sink->dir_fd, sink->base, &stat, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (CN_FS(fstatat(sink->dir_fd, sink->base, &stat, AT_SYMLINK_NOFOLLOW)) != 0) {
         if (errno == ENOENT) return CORNU_OK;
         return CN_FAIL_ERRNO(sink->path, "cannot be looked at");
     }
@@ -175,8 +176,8 @@ static cornu_status make_temp_name(cn_sink* sink, unsigned salt) {
 static int create_temp(cn_sink* sink) {
     mode_t mode = sink->existed ? 0600 : 0666;
 
-    if (sink->kind == SINK_DIR) return mkdirat(sink->dir_fd, sink->temp, sink->existed ? 0700 : 0777);
-    sink->fd = openat(sink->dir_fd, sink->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (sink->kind == SINK_DIR) return CN_FS(mkdirat(sink->dir_fd, sink->temp, sink->existed ? 0700 : 0777));
+    sink->fd = CN_FS(openat(sink->dir_fd, sink->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     return sink->fd < 0 ? -1 : 0;
 }
 
@@ -194,9 +195,9 @@ static cornu_status open_temp(cn_sink* sink) {
             return CN_FAIL_ERRNO(sink->path, "a temporary file beside it cannot be made");
     }
     if (sink->kind == SINK_DIR) {
-        sink->temp_fd = openat(sink->dir_fd, sink->temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        sink->temp_fd = CN_FS(openat(sink->dir_fd, sink->temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
         if (sink->temp_fd < 0) return CN_FAIL_ERRNO(sink->path, "a temporary directory beside it cannot be opened");
-    } else if (sink->existed && fchmod(sink->fd, sink->mode) != 0) {
+    } else if (sink->existed && CN_FS(fchmod(sink->fd, sink->mode)) != 0) {
         return CN_FAIL_ERRNO(sink->path, "the mode of the old file cannot be kept");
     }
     return CORNU_OK;
@@ -253,7 +254,7 @@ static cornu_status finish_file(cn_sink* sink) {
     sink->fd = -1;
     if (cn_fs_sync(fd) != 0) st = CN_FAIL_ERRNO(sink->path, "its bytes cannot be brought to the disk");
     /* EINTR: Linux has closed it all the same, and the bytes are synced. */
-    if (close(fd) != 0 && errno != EINTR && st == CORNU_OK) st = CN_FAIL_ERRNO(sink->path, "closing failed");
+    if (cn_fs_close(fd) != 0 && errno != EINTR && st == CORNU_OK) st = CN_FAIL_ERRNO(sink->path, "closing failed");
     if (st != CORNU_OK) sink->failed = true;
     return st;
 }
@@ -262,14 +263,14 @@ static cornu_status finish_file(cn_sink* sink) {
 static cornu_status enter_folder(cn_sink* sink, const char* name, size_t size, const char* part, int* fd) {
     int next;
 
-    if (mkdirat(*fd, part, 0777) == 0) {
+    if (CN_FS(mkdirat(*fd, part, 0777)) == 0) {
         cn_buf_add(&sink->folders, name, size);
         cn_buf_add(&sink->folders, "", 1);
         CN_TRY(cn_buf_check(&sink->folders));
     } else if (errno != EEXIST) {
         return CN_FAIL_ERRNO(sink->path, "a folder inside cannot be made");
     }
-    next = openat(*fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    next = CN_FS(openat(*fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (next < 0) return CN_FAIL_ERRNO(sink->path, "a folder inside cannot be opened");
     if (*fd != sink->temp_fd) (void)close(*fd);
     *fd = next;
@@ -289,7 +290,7 @@ static cornu_status open_member(cn_sink* sink, const char* name) {
         CN_STEP(enter_folder(sink, name, (size_t)(slash - parts), part, &fd));
         part = slash + 1;
     }
-    sink->fd = openat(fd, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    sink->fd = CN_FS(openat(fd, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
     if (sink->fd < 0 && errno == EEXIST)
         CN_STEP(CN_FAIL(BAD_ARGUMENT, "%s: member '%s' is written twice", sink->path, name));
     if (sink->fd < 0) CN_STEP(CN_FAIL_ERRNO(sink->path, "a file inside cannot be made"));
@@ -317,7 +318,7 @@ static cornu_status write_at(cn_sink* sink, uint64_t offset, const void* data, u
     const char* from = data;
 
     while (size > 0) {
-        ssize_t n = pwrite(sink->fd, from, size < WRITE_MAX ? (size_t)size : WRITE_MAX, (off_t)offset);
+        ssize_t n = CN_FS(pwrite(sink->fd, from, size < WRITE_MAX ? (size_t)size : WRITE_MAX, (off_t)offset));
         if (n < 0 && errno == EINTR) continue;
         if (n == 0) errno = ENOSPC;
         if (n <= 0) {
@@ -370,14 +371,14 @@ uint64_t cn_sink_size(const cn_sink* sink) { return sink->size; }
 
 static cornu_status sync_folders(cn_sink* sink) {
     for (size_t at = 0; at < sink->folders.size; at += strlen(sink->folders.data + at) + 1) {
-        int fd = openat(sink->temp_fd, sink->folders.data + at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int fd = CN_FS(openat(sink->temp_fd, sink->folders.data + at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
         int synced = fd < 0 ? -1 : cn_fs_sync_folder(fd);
         cornu_status st = synced == 0 ? CORNU_OK : CN_FAIL_ERRNO(sink->path, "a folder inside cannot be synced");
 
         if (fd >= 0) (void)close(fd);
         CN_TRY(st);
     }
-    if (sink->existed && fchmod(sink->temp_fd, sink->mode) != 0)
+    if (sink->existed && CN_FS(fchmod(sink->temp_fd, sink->mode)) != 0)
         return CN_FAIL_ERRNO(sink->path, "the mode of the old directory cannot be kept");
     if (cn_fs_sync_folder(sink->temp_fd) != 0) return CN_FAIL_ERRNO(sink->path, "cannot be synced");
     return CORNU_OK;
@@ -389,7 +390,7 @@ static cornu_status replace_target(cn_sink* sink, bool* old) {
 
     *old = false;
     if (sink->kind == SINK_FILE && sink->overwrite)
-        result = renameat(sink->dir_fd, sink->temp, sink->dir_fd, sink->base);
+        result = CN_FS(renameat(sink->dir_fd, sink->temp, sink->dir_fd, sink->base));
     else
         result = cn_fs_rename_new(sink->dir_fd, sink->temp, sink->base, sink->kind == SINK_DIR);
     if (result != 0 && sink->kind == SINK_DIR && sink->overwrite && (errno == EEXIST || errno == ENOTEMPTY)) {
@@ -412,6 +413,7 @@ static cornu_status commit(cn_sink* sink) {
     if (sink->kind == SINK_MEMORY) return cn_buf_check(&sink->memory);
     if (sink->kind == SINK_DIR) CN_TRY(sync_folders(sink));
     CN_TRY(replace_target(sink, &old));
+    sink->placed = true;
     if (!old) {
         cn_free(sink->temp);
         sink->temp = NULL;
@@ -441,6 +443,8 @@ cornu_status cn_sink_commit(cn_sink* sink) {
     sink->committed = true;
     return st;
 }
+
+bool cn_sink_is_placed(const cn_sink* sink) { return sink->placed; }
 
 void* cn_sink_take_memory(cn_sink* sink, uint64_t* size) {
     if (sink->kind != SINK_MEMORY || !sink->committed || sink->failed) {

@@ -43,6 +43,8 @@ uint64_t cn_sink_size(const cn_sink* sink);
  * syncing the folder fails, the last step, is the target already the new one, and the message says so. Of a directory
  * that was replaced, what cannot be removed stays under the temporary's name. A sink that failed before never commits. */
 cornu_status cn_sink_commit(cn_sink* sink);
+/* Whether the target is the new one: also where only its folder could not be synced after it. */
+bool cn_sink_is_placed(const cn_sink* sink);
 /* The bytes of a committed memory sink, the caller's: cn_free. */
 void* cn_sink_take_memory(cn_sink* sink, uint64_t* size);
 /* Frees the sink; without a commit before, removes the temporary. NULL is allowed. */

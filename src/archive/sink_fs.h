@@ -3,12 +3,22 @@
 #define CN_ARCHIVE_SINK_FS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* For tests: step number n from now on (1 is the next) of those that CN_FS counts fails with that errno; 0 turns it off. */
+void cn_fs_fail_at(uint64_t n, int error);
+/* Counts a step; true, with errno, when it is to fail. */
+bool cn_fs_must_fail(void);
+/* A system call of a save that returns -1 with errno when it fails. */
+#define CN_FS(call) (cn_fs_must_fail() ? -1 : (call))
+/* close, which closes even where it fails. */
+int cn_fs_close(int fd);
 
 /* fsync until it was not interrupted. Any other failure is final: the kernel may have dropped the pages. */
 int cn_fs_sync(int fd);

@@ -123,6 +123,18 @@ static void end_job(cn_save_job* job, cornu_status st) {
     cn_buf_deinit(&job->made);
 }
 
+/* The row that path, format and zipped mean together. */
+static cornu_status pick_writer(const cn_save_job* job, const char* path, const cn_writer** out) {
+    int zipped = job->options.zipped;
+
+    CN_TRY(cn_writer_of_path(path, job->options.format, out));
+    if (zipped < 0) return CORNU_OK;
+    if ((*out)->id != CORNU_FORMAT_KERAS && (*out)->id != CORNU_FORMAT_KERAS_DIR)
+        return CN_FAIL(BAD_ARGUMENT, "cannot save '%s': zipped is %d, but %s is neither an archive nor its directory", path, zipped,
+                       (*out)->name);
+    return cn_writer_of_path(path, zipped ? CORNU_FORMAT_KERAS : CORNU_FORMAT_KERAS_DIR, out);
+}
+
 cornu_status cn_document_save(cn_document* doc, const char* path, const cornu_save_options* options) {
     cornu_status st = CORNU_OK;
     cn_save_job job = {0};
@@ -130,7 +142,7 @@ cornu_status cn_document_save(cn_document* doc, const char* path, const cornu_sa
 
     job.path = path;
     read_options(options, &job);
-    CN_STEP(cn_writer_of_path(path, job.options.format, &writer));
+    CN_STEP(pick_writer(&job, path, &writer));
     if (writer->id == CORNU_FORMAT_KERAS_DIR) {
         CN_STEP(cn_format_check_directory(path));
         CN_STEP(cn_sink_open_dir(path, job.options.overwrite != 0, &job.sink));
@@ -157,7 +169,8 @@ cornu_status cn_document_save_memory(cn_document* doc, const cornu_save_options*
     if (job.options.format == CORNU_FORMAT_KERAS_DIR || job.options.format == CORNU_FORMAT_SHARDED)
         return CN_FAIL(BAD_ARGUMENT, "%s: %s cannot be saved to memory; formats of one file can", doc->name,
                        job.options.format == CORNU_FORMAT_SHARDED ? "sharded weights" : "a directory");
-    CN_STEP(cn_writer_of_path("<memory>", job.options.format, &writer));
+    CN_STEP(pick_writer(&job, "<memory>", &writer));
+    if (writer->id == CORNU_FORMAT_KERAS_DIR) CN_STEP(CN_FAIL(BAD_ARGUMENT, "a directory cannot be saved to memory; zipped must not be 0"));
     CN_STEP(cn_sink_open_memory(&job.sink));
     CN_STEP(run_job(doc, writer, &job));
     *out = cn_sink_take_memory(job.sink, out_size);

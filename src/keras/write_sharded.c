@@ -153,7 +153,7 @@ static cornu_status write_shard(sharder* cx, size_t shard) {
     cn_buf_add(&cx->job->made, path, strlen(path) + 1);
     CN_STEP(cn_buf_check(&cx->job->made));
     st = cn_sink_commit(sink);
-    if (st != CORNU_OK) cx->job->made.size = before; /* what is there now is not ours */
+    if (!cn_sink_is_placed(sink)) cx->job->made.size = before; /* what is there now is not ours */
 done:
     cn_sink_close(sink);
     cn_source_close(bytes);
@@ -280,8 +280,8 @@ static cornu_status write_first_map(sharder* cx) {
 
     CN_STEP(cn_sink_open(cx->job->path, true, &sink));
     CN_STEP(write_map(cx, sink));
-    CN_STEP(cn_sink_commit(sink));
-    cx->job->made.size = 0; /* the map names them: they stay */
+    st = cn_sink_commit(sink);
+    if (cn_sink_is_placed(sink)) cx->job->made.size = 0; /* the map names them: they stay */
 done:
     cn_sink_close(sink);
     return st;
@@ -290,9 +290,9 @@ done:
 /* A second name for a file, in place of what has that name. */
 static bool link_over(const char* from, const char* to) {
     char* temporary = cn_temporary_beside(to);
-    bool done = temporary && link(from, temporary) == 0;
+    bool done = temporary && CN_FS(link(from, temporary)) == 0;
 
-    if (done && rename(temporary, to) != 0) {
+    if (done && CN_FS(rename(temporary, to)) != 0) {
         (void)unlink(temporary);
         done = false;
     }

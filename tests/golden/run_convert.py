@@ -5,6 +5,7 @@ those files is turned into a .keras again (the others too with --all), which rea
 A cell that a format cannot hold is refused by Cornu and listed as SKIP with Cornu's reason; a refusal that is not in REFUSED is a failure, and so
 is a cell of REFUSED that is not refused."""
 import fnmatch
+import hashlib
 import json
 import os
 import shutil
@@ -228,7 +229,7 @@ class Case:
     # ---- the matrix ----
 
     def check(self, every):
-        made = {}
+        made, self.opened = {}, {}
         self.without_optimizer = set(WITHOUT_OPTIMIZER)  # of the formats whose file lacks it
         for target in FORMATS:
             b = self.cell("keras", target, self.a, [])
@@ -257,7 +258,7 @@ class Case:
             refused = self.is_refused(source, target)
             if code == 4 and refused:
                 return self.out.skip(name, "not held: " + error)
-            problem = f"convert ended with {code}: {error}" if code else "is not refused" if refused else self.open(source, target, b)
+            problem = f"convert ended with {code}: {error}" if code else "is not refused" if refused else self.open_once(source, target, b)
         except Exception:
             problem = failure()
         if problem:
@@ -269,6 +270,13 @@ class Case:
         return any(fnmatch.fnmatch(self.name, p) for p in REFUSED.get(target, ()))
 
     # ---- opening: each returns what is wrong ----
+
+    def open_once(self, source, target, path):
+        """Sources often give files of the same content: Keras opens one of them."""
+        key = (target, source in self.without_optimizer, content(path.rstrip("/")))
+        if key not in self.opened:
+            self.opened[key] = self.open(source, target, path)
+        return self.opened[key]
 
     def open(self, source, target, path):
         import keras
@@ -290,11 +298,10 @@ class Case:
     def reload(self, path):
         import keras
 
-        model = self.load(self.a)
-        for variable in model.weights:
+        for variable in self.model.weights:
             variable.assign(keras.ops.zeros_like(variable))
-        model.load_weights(path)
-        return model
+        self.model.load_weights(path)
+        return self.model
 
     def open_tf(self, target, path):
         import tf_keras
@@ -354,6 +361,30 @@ class Case:
             if np.asarray(value).tobytes() != arrays[key].tobytes() or np.asarray(value).dtype != arrays[key].dtype:
                 return f"array {key} differs"
         return None
+
+
+def content(path):
+    """What a file holds, but for the times that are written into it."""
+    import archives
+
+    if path.endswith((".npz", ".json")) and not path.endswith(".weights.json"):
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    found = hashlib.sha256()
+    if path.endswith(".weights.json"):
+        folder, base = os.path.dirname(path), os.path.basename(path)[:-len(".weights.json")]
+        parts = {name[len(base):]: os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(base + "_") and name.endswith(".weights.h5")}
+        parts = {name: open(file, "rb").read() for name, file in parts.items()}
+        parts["map"] = open(path, "rb").read().replace(base.encode(), b"")
+    elif os.path.isdir(path) or path.endswith(".keras"):
+        parts = archives.members(path)
+        parts.pop("metadata.json")  # the date
+    else:
+        with open(path, "rb") as file:
+            parts = {"whole.h5": file.read()}
+    for name, data in sorted(parts.items()):
+        found.update(repr((name, archives.describe_h5(data) if name.endswith(".h5") else data)).encode())
+    return found.hexdigest()
 
 
 def weights_of(model):
