@@ -245,6 +245,7 @@ cudaError_t enqueue(cudaStream_t stream, const char* what, std::vector<use> uses
 
 bool is_device(const void* address, size_t bytes) {
     call c;
+    if (number_of("CORNU_HOST_INTEGRATED", 0) && holds_device(address, bytes, -1)) return true; /* the host's pinned memory */
     return holds_device(address, bytes, current_device);
 }
 
@@ -350,6 +351,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp* out, int device) {
     out->multiProcessorCount = 4;
     out->l2CacheSize = 4 << 20;
     out->unifiedAddressing = 1;
+    out->integrated = static_cast<int>(number_of("CORNU_HOST_INTEGRATED", 0));
     return cudaSuccess;
 }
 

@@ -13,6 +13,7 @@
  *     CORNU_HOST_DEVICES      how many devices there are (1; 0: cudaErrorNoDevice)
  *     CORNU_HOST_MEMORY       bytes of each (8 GiB)
  *     CORNU_HOST_CAPABILITY   90 for sm_90 (90)
+ *     CORNU_HOST_INTEGRATED   1: a device that shares the host's memory, as a Jetson does
  *     CORNU_HOST_DRIVER       version of the driver (that of the headers); an older one gives cudaErrorInsufficientDriver
  *
  * Thread-safe, by one lock: work of different threads does not overlap. The default stream does not exist. */

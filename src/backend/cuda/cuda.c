@@ -113,6 +113,7 @@ static cornu_status open_device(const cn_device_options* options, cn_device** ou
     device->index = options->index;
     device->capability = properties.major * 10 + properties.minor;
     CN_STEP(describe_device(device, &properties));
+    cn_cuda_note_sharing(device->index, properties.integrated && properties.unifiedAddressing); /* one address for both sides */
     CN_STEP(CN_CUDA_OK(cn_calls()->SetDevice(device->index)));
     CN_STEP(CN_CUDA_OK(cn_calls()->StreamCreateWithFlags(&device->stream, cudaStreamNonBlocking)));
     CN_STEP(CN_CUDA_OK(cn_calls()->EventCreateWithFlags(&device->done, cudaEventDisableTiming)));
@@ -159,6 +160,7 @@ cornu_status cn_device_reserve(cn_device* device, uint64_t space_bytes, uint64_t
         device->space_bytes = space_bytes;
     }
     if (staging_bytes > device->staging_bytes) {
+        CN_TRY(cn_device_join(device));
         if (device->staging) (void)cn_calls()->FreeHost(device->staging);
         device->staging = NULL;
         device->staging_bytes = 0;

@@ -76,7 +76,7 @@ struct cn_cuda_executable {
     cn_cuda_port* outputs;
     uint64_t space_bytes, scratch_at; /* of the device's space: inputs, then scratch */
     uint64_t staging_bytes;
-    void *bound, *bound_space; /* the arena and the space that the frame speaks of */
+    void *bound, *bound_space, *bound_staging; /* the arena, space and staging that the frame speaks of */
     int runs;                  /* with them, up to 2 */
     cudaGraphExec_t graph;     /* of all steps, with them; NULL until the second run */
     bool waiting;              /* runs were enqueued that nobody has waited for */

@@ -34,6 +34,10 @@ cornu_status cn_device_enqueued(cn_device* device, cudaStream_t stream);
 cornu_status cn_device_join(cn_device* device);
 void cn_device_joined(cn_device* device);
 
+/* memory.c: whether the device's memory is the host's (Jetson), so that what the host has pinned is read in place. Noted when a device is opened. */
+void cn_cuda_note_sharing(int index, bool shares);
+bool cn_cuda_shares_memory(int index);
+
 /* memory.c: memory of device `index` for callers' tensors; a copy from or to it, complete on return. */
 cornu_status cn_cuda_take_memory(int index, uint64_t bytes, void** out);
 void cn_cuda_give_back_memory(int index, void* memory);

@@ -1,5 +1,17 @@
 /* Memory of a device for the caller's tensors, which belongs to no session. */
+#include <stdatomic.h>
+
 #include "backend/cuda/device.h"
+
+#define MOST_DEVICES 64
+
+static atomic_bool shares[MOST_DEVICES];
+
+void cn_cuda_note_sharing(int index, bool is) {
+    if (index >= 0 && index < MOST_DEVICES) atomic_store(&shares[index], is);
+}
+
+bool cn_cuda_shares_memory(int index) { return index >= 0 && index < MOST_DEVICES && atomic_load(&shares[index]); }
 
 cornu_status cn_cuda_take_memory(int index, uint64_t bytes, void** out) {
     int devices = 0;

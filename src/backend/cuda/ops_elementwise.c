@@ -207,7 +207,7 @@ static cornu_status launch_copy(const cn_cuda_step* step, const cn_cuda_frame* f
     const uint64_t* bytes = step->data;
 
     if (x == y) return CORNU_OK;
-    return CN_CUDA_OK(cn_calls()->MemcpyAsync(y, x, *bytes, cudaMemcpyDeviceToDevice, frame->queue.stream));
+    return CN_CUDA_OK(cn_calls()->MemcpyAsync(y, x, *bytes, cudaMemcpyDefault, frame->queue.stream));
 }
 
 static cornu_status launch_complex_cast(const cn_cuda_step* step, const cn_cuda_frame* frame) {

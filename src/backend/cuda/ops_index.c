@@ -59,7 +59,7 @@ static cornu_status launch_scatter(const cn_cuda_step* step, const cn_cuda_frame
     a.y = cn_cuda_out(step, frame);
     a.words = frame->words;
     a.scratch = frame->scratch;
-    if (a.y != base) CN_CUDA(cn_calls()->MemcpyAsync(a.y, base, data->bytes, cudaMemcpyDeviceToDevice, frame->queue.stream));
+    if (a.y != base) CN_CUDA(cn_calls()->MemcpyAsync(a.y, base, data->bytes, cudaMemcpyDefault, frame->queue.stream));
     return CN_CUDA_OK(cn_k_scatter(&frame->queue, &a));
 }
 

@@ -5,6 +5,8 @@
  *     caller's memory ------------> [ inputs ] ------> steps -> outputs ------------> caller's memory        device tensors
  *                                            captured: '-----'
  *
+ * A device that shares the host's memory reads the inputs where they are pinned.
+ *
  * A graph holds the addresses of the arena and of the device's space: when they change it is made anew. Runs of one session share both, so that each
  * follows the one before, whatever streams they are on. */
 #include <string.h>
@@ -21,18 +23,20 @@ void cn_cuda_release_graph(cn_cuda_executable* e) {
 void cn_cuda_bind(cn_cuda_executable* e, void* arena) {
     const cn_plan* plan = e->plan;
 
-    char* space = cn_device_space(e->device);
+    char *space = cn_device_space(e->device), *staging = cn_device_staging(e->device);
+    bool shared = cn_cuda_shares_memory(cn_device_index(e->device));
 
-    if (e->bound == arena && e->bound_space == space && arena) return;
+    if (e->bound == arena && e->bound_space == space && e->bound_staging == staging && arena) return;
     cn_cuda_release_graph(e);
     for (int i = 0; i < plan->graph->count; i++) {
         const cn_place* place = &plan->places[i];
         if (place->kind == CN_PLACE_ARENA) e->frame.values[i] = (char*)arena + place->offset;
-        else if (place->kind == CN_PLACE_INPUT) e->frame.values[i] = space + e->inputs[place->index].space;
+        else if (place->kind == CN_PLACE_INPUT) e->frame.values[i] = shared ? staging + e->inputs[place->index].staging : space + e->inputs[place->index].space;
     }
     e->frame.scratch = space + e->scratch_at;
     e->bound = arena;
     e->bound_space = space;
+    e->bound_staging = staging;
 }
 
 static bool on_device(const bool* which, int i) { return which && which[i]; }
@@ -41,13 +45,19 @@ static cornu_status send_inputs(cn_cuda_executable* e, const cn_run* run, cudaSt
     cn_queue queue = {stream, e->frame.queue.launch};
     cn_begin_args begin = {e->frame.words, run->seed, run->counter, e->waiting};
     char *space = cn_device_space(e->device), *staging = cn_device_staging(e->device);
+    bool shared = cn_cuda_shares_memory(cn_device_index(e->device));
 
+    if (shared && !run->enqueue) CN_TRY(cn_device_join(e->device)); /* kernels of earlier runs read there */
     CN_CUDA(cn_k_begin(&queue, &begin));
     for (int i = 0; i < e->plan->graph->input_count; i++) {
         const cn_cuda_port* port = &e->inputs[i];
         bool device = on_device(run->inputs_on_device, i);
         if (port->bytes == 0) continue;
         if (!device) memcpy(staging + port->staging, run->inputs[i], port->bytes);
+        if (shared) {
+            if (device) CN_CUDA(cn_calls()->MemcpyAsync(staging + port->staging, run->inputs[i], port->bytes, cudaMemcpyDefault, stream));
+            continue;
+        }
         CN_CUDA(cn_calls()->MemcpyAsync(space + port->space, device ? run->inputs[i] : staging + port->staging, port->bytes,
                                         device ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice, stream));
     }
@@ -101,7 +111,7 @@ static cornu_status get_outputs(cn_cuda_executable* e, const cn_run* run, cudaSt
             CN_CUDA(cn_calls()->MemcpyAsync(run->outputs[i], e->host_weights->data(e->host_weights, place->index), bytes, cudaMemcpyHostToDevice, stream));
         } else if (place->kind != CN_PLACE_CONSTANT) {
             CN_CUDA(cn_calls()->MemcpyAsync(device ? run->outputs[i] : cn_device_staging(e->device) + e->outputs[i].staging, e->frame.values[g->outputs[i]], bytes,
-                                            device ? cudaMemcpyDeviceToDevice : cudaMemcpyDeviceToHost, stream));
+                                            cudaMemcpyDefault, stream));
         }
     }
     return CN_CUDA_OK(cn_calls()->MemcpyAsync(e->pinned, e->frame.words, sizeof *e->pinned, cudaMemcpyDeviceToHost, stream));

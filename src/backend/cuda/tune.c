@@ -85,7 +85,7 @@ static cornu_status fill_inputs(timer* t, const cn_cuda_step* step) {
         CN_TRY(draw(t, type->dtype, &bytes));
         for (; at < total; at += bytes) {
             uint64_t n = total - at < bytes ? total - at : bytes;
-            CN_CUDA(cn_calls()->MemcpyAsync((char*)t->e->frame.values[v] + at, t->pattern, n, cudaMemcpyHostToDevice, t->stream));
+            CN_CUDA(cn_calls()->MemcpyAsync((char*)t->e->frame.values[v] + at, t->pattern, n, cudaMemcpyDefault, t->stream));
         }
         CN_CUDA(cn_calls()->StreamSynchronize(t->stream)); /* the pattern is drawn anew for the next */
     }
@@ -96,7 +96,7 @@ static cornu_status read_result(timer* t, const cn_cuda_step* step, char* out, u
     const cn_type* type = cn_cuda_type(t->e, step->node);
 
     *bytes = cn_type_bytes(type) < COMPARED_BYTES ? cn_type_bytes(type) : COMPARED_BYTES;
-    CN_CUDA(cn_calls()->MemcpyAsync(out, cn_cuda_out(step, &t->e->frame), *bytes, cudaMemcpyDeviceToHost, t->stream));
+    CN_CUDA(cn_calls()->MemcpyAsync(out, cn_cuda_out(step, &t->e->frame), *bytes, cudaMemcpyDefault, t->stream));
     return CN_CUDA_OK(cn_calls()->StreamSynchronize(t->stream));
 }
 

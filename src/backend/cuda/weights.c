@@ -4,7 +4,9 @@
  *     constants     | a        | b   | c (swapped) | d      |
  *     pinned        [1: a b     ] [2: c           ] [1: d   ]
  *     block         | a   | b  |  ^  | d     |
- *     temporary                 c ---'  by a kernel                */
+ *     temporary                 c ---'  by a kernel
+ *
+ * A device that shares the host's memory gets no copy: the block is memory of the host that the device reads in place, and filled there. */
 #include <pthread.h>
 #include <string.h>
 
@@ -19,6 +21,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 typedef struct pump {
+    bool mapped; /* the block is the host's memory: nothing is pumped */
     cudaStream_t stream;
     char* buffers[2];
     cudaEvent_t events[2]; /* the copy out of the buffer is done */
@@ -35,13 +38,15 @@ static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGN
 
 static cornu_status pump_open(pump* p, int device, uint64_t bytes, uint64_t temporary_bytes) {
     CN_CUDA(cn_calls()->SetDevice(device));
+    p->mapped = cn_cuda_shares_memory(device);
     CN_CUDA(cn_calls()->StreamCreateWithFlags(&p->stream, cudaStreamNonBlocking));
+    p->temporary_bytes = temporary_bytes;
+    if (p->mapped) return temporary_bytes > 0 ? CN_CUDA_OK(cn_calls()->MallocHost(&p->temporary, temporary_bytes)) : CORNU_OK;
     p->size = bytes < PINNED_BYTES ? aligned(bytes ? bytes : 1) : PINNED_BYTES;
     for (int i = 0; i < 2; i++) {
         CN_CUDA(cn_calls()->MallocHost((void**)&p->buffers[i], p->size));
         CN_CUDA(cn_calls()->EventCreateWithFlags(&p->events[i], cudaEventDisableTiming));
     }
-    p->temporary_bytes = temporary_bytes;
     if (temporary_bytes > 0) CN_CUDA(cn_calls()->Malloc(&p->temporary, temporary_bytes));
     return CORNU_OK;
 }
@@ -53,7 +58,7 @@ static void pump_close(pump* p) {
         if (p->events[i]) (void)cn_calls()->EventDestroy(p->events[i]);
         if (p->buffers[i]) (void)cn_calls()->FreeHost(p->buffers[i]);
     }
-    if (p->temporary) (void)cn_calls()->Free(p->temporary);
+    if (p->temporary) (void)(p->mapped ? cn_calls()->FreeHost(p->temporary) : cn_calls()->Free(p->temporary));
     if (p->stream) (void)cn_calls()->StreamDestroy(p->stream);
 }
 
@@ -72,6 +77,10 @@ static cornu_status pump_flush(pump* p) {
 
 /* bytes of data to dst, behind what was sent before. Padding between neighbours travels along. */
 static cornu_status pump_send(pump* p, char* dst, const char* data, uint64_t bytes) {
+    if (p->mapped) {
+        memcpy(dst, data, bytes);
+        return CORNU_OK;
+    }
     if (p->filled > 0 && dst >= p->target + p->filled && (uint64_t)(dst - p->target) < p->size) {
         uint64_t gap = (uint64_t)(dst - p->target) - p->filled;
         if (gap < ALIGNMENT) {
@@ -103,7 +112,8 @@ static cornu_status send_swapped(pump* p, const cn_resident* r) {
     CN_TRY(pump_flush(p));
     CN_TRY(pump_send(p, p->temporary, r->data, r->bytes));
     CN_TRY(pump_flush(p));
-    return CN_CUDA_OK(cn_k_swap(&queue, &a));
+    CN_CUDA(cn_k_swap(&queue, &a));
+    return p->mapped ? CN_CUDA_OK(cn_calls()->StreamSynchronize(p->stream)) : CORNU_OK; /* the next is written there at once */
 }
 
 static cornu_status send(pump* p, const cn_resident* r) {
@@ -131,14 +141,24 @@ done:
     return st;
 }
 
+static cornu_status take_block(int device, uint64_t bytes, void** out) {
+    *out = NULL;
+    CN_CUDA(cn_calls()->SetDevice(device));
+    return cn_cuda_shares_memory(device) ? CN_CUDA_OK(cn_calls()->MallocHost(out, bytes)) : CN_CUDA_OK(cn_calls()->Malloc(out, bytes));
+}
+
+static void give_back(int device, void* block) {
+    (void)cn_calls()->SetDevice(device);
+    (void)(cn_cuda_shares_memory(device) ? cn_calls()->FreeHost(block) : cn_calls()->Free(block));
+}
+
 static cornu_status make(const cn_residence* residence, cn_resident* residents, int count, void** block) {
     uint64_t total = 0;
     cornu_status st;
 
     *block = NULL;
     for (int i = 0; i < count; i++) total += aligned(residents[i].bytes);
-    CN_CUDA(cn_calls()->SetDevice(residence->index));
-    CN_CUDA(cn_calls()->Malloc(block, total ? total : ALIGNMENT));
+    CN_TRY(take_block(residence->index, total ? total : ALIGNMENT, block));
     total = 0;
     for (int i = 0; i < count; i++) {
         residents[i].address = (char*)*block + total;
@@ -146,7 +166,7 @@ static cornu_status make(const cn_residence* residence, cn_resident* residents, 
     }
     st = send_all(residence->index, residents, count);
     if (st == CORNU_OK) return st;
-    (void)cn_calls()->Free(*block);
+    give_back(residence->index, *block);
     *block = NULL;
     return st;
 }
@@ -158,10 +178,7 @@ static cornu_status fill(const cn_residence* residence, const cn_resident* resid
     return send_all(residence->index, resident, 1);
 }
 
-static void release(const cn_residence* residence, void* block) {
-    (void)cn_calls()->SetDevice(residence->index);
-    (void)cn_calls()->Free(block);
-}
+static void release(const cn_residence* residence, void* block) { give_back(residence->index, block); }
 
 /* ---- the residences of a process ---- */
 
