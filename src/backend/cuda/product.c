@@ -223,8 +223,8 @@ static cornu_status find_ways(cn_cuda_executable* e, cn_cuda_step* step, product
     for (int i = 0; i < p->batch_ndim; i++) {
         at += (size_t)snprintf(batch + at, sizeof batch - at, " %lld:%lld:%lld", (long long)p->batch_dims[i], (long long)p->a_steps[i], (long long)p->b_steps[i]);
     }
-    step->problem = cn_arena_format(&e->arena, "product %s precision %d %lldx%lldx%lld%s%s%s%s%s act %d %g %g %g%s ways %d",
-                                    cornu_dtype_name(p->dtype), (int)e->precision, (long long)p->rows, (long long)p->columns, (long long)p->inner,
+    step->problem = cn_arena_format(&e->arena, "product %s compute %d %lldx%lldx%lld%s%s%s%s%s act %d %g %g %g%s ways %d",
+                                    cornu_dtype_name(p->dtype), (int)cn_cuda_compute_of(e, node, p->rows, p->columns, p->inner), (long long)p->rows, (long long)p->columns, (long long)p->inner,
                                     p->swapped_a ? " ta" : "", p->swapped_b ? " tb" : "", cn_cuda_input_type(e, node, 2) ? " bias" : "",
                                     cn_cuda_input_type(e, node, 3) ? " residual" : "", s->finish ? " finish" : "", (int)p->act.fn, p->act.p, p->act.q, p->act.r, batch, step->ways);
     return step->problem ? CORNU_OK : CN_NO_MEMORY(sizeof batch);
