@@ -47,6 +47,19 @@ TEST(CudaPrecision, LargeProductsRoundInTf32) {
     EXPECT_EQ(run_in(p, p.data, CORNU_PRECISION_DEFAULT), rounded) << "2^20 multiplications";
 }
 
+// A library that knows no algorithm within the mask is asked again, in words that still forbid TF32.
+TEST(CudaPrecision, StrictStaysStrictWhereTheMaskLeavesNothing) {
+    const cn_plugin* plugin = nullptr;
+    Products p(CORNU_FLOAT32);
+    p.make(64, 256, 64);
+    Bytes strict = run_in(p, p.data, CORNU_PRECISION_STRICT);
+    ASSERT_EQ(cn_plugin_open(&plugin), CORNU_OK) << cornu_last_error();
+    plugin->inject("Lt.MatmulAlgoGetHeuristic", 1, 15 /* CUBLAS_STATUS_NOT_SUPPORTED */, false);
+    Bytes again = run_in(p, p.data, CORNU_PRECISION_STRICT);
+    EXPECT_EQ(plugin->inject(nullptr, 0, 0, false), 2);
+    EXPECT_EQ(again, strict);
+}
+
 TEST(CudaPrecision, WhatDefaultLeavesStrict) {
     struct {
         int64_t rows, inner, columns, behind;
