@@ -542,7 +542,9 @@ CORNU_API cornu_status cornu_session_run(cornu_session* session, const cornu_ten
 
 /* The same on a stream of the caller's. Where every input and output is on the device and no layer keeps a state, the call only enqueues: the tensors'
  * memory must stay until the stream has come that far, and what a kernel finds wrong is told by cornu_session_wait. Otherwise it
- * returns when the outputs are complete. stream: a cudaStream_t of the session's device, created by the CUDA runtime of this process; NULL: the session's own. */
+ * returns when the outputs are complete. stream: a cudaStream_t of the session's device, created by the CUDA runtime of this process; NULL: the session's own.
+ * Runs of one session follow each other also on different streams. CORNU_BAD_ARGUMENT: also for a stream of another device, from CUDA 12.8 on. Every call on a
+ * CUDA session leaves its device as the thread's current one. */
 CORNU_API cornu_status cornu_session_run_on_stream(cornu_session* session, const cornu_tensor* in, int n_in, cornu_tensor* out, int n_out, void* stream);
 /* Waits for every run that was enqueued and fails as the first of them did. */
 CORNU_API cornu_status cornu_session_wait(cornu_session* session);

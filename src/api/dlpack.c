@@ -62,6 +62,7 @@ cornu_status cornu_tensor_from_dlpack(const void* dl_managed_tensor, cornu_tenso
     if (t->device_type != DL_CPU && t->device_type != DL_CUDA && t->device_type != DL_CUDA_HOST && t->device_type != DL_CUDA_MANAGED) {
         return CN_FAIL(BAD_ARGUMENT, "the DLPack tensor is on a device of type %d; the CPU (1) and CUDA (2) are taken", (int)t->device_type);
     }
+    if (t->device_id < 0) return CN_FAIL(BAD_ARGUMENT, "the DLPack tensor is on device number %d, which is none", (int)t->device_id);
     for (size_t i = 0; i < ROWS; i++) {
         if (rows[i].code == t->code && rows[i].bits == t->bits) dtype = rows[i].dtype;
     }

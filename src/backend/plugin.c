@@ -86,9 +86,10 @@ const char* cn_plugin_path(void) {
 
 /* ---- the row ---- */
 
-/* The plug-in's failure becomes this library's. */
+/* The plug-in's failure becomes this library's. Where it has no sentence, the failure is one of this library's own callbacks, which said why. */
 static cornu_status copied(cornu_status st) {
-    return st == CORNU_OK ? st : cn_fail(st, __FILE__, __LINE__, "%s", plugin->last_error());
+    const char* sentence = st == CORNU_OK ? "" : plugin->last_error();
+    return sentence[0] ? cn_fail(st, __FILE__, __LINE__, "%s", sentence) : st;
 }
 
 static cornu_status open_device(const cn_device_options* options, cn_device** out) {

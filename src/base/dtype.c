@@ -86,7 +86,23 @@ uint16_t cn_double_to_half(double value) {
     return (uint16_t)(sign | ((unsigned)(exponent - 1 + 15) << 10) | (unsigned)((2 * m - 1) * 1024));
 }
 
-uint16_t cn_float_to_half(float value) { return cn_double_to_half((double)value); }
+/* The same as by double, on the bits: weights by the million come this way. */
+uint16_t cn_float_to_half(float value) {
+    uint32_t bits, sign;
+    float lifted;
+
+    memcpy(&bits, &value, sizeof bits);
+    sign = bits >> 16 & 0x8000u;
+    bits &= 0x7FFFFFFFu;
+    if (bits > 0x7F800000u) return cn_double_to_half((double)value);
+    if (bits >= 0x477FF000u) return (uint16_t)(sign | 0x7C00u); /* from 65520 on */
+    if (bits < 0x38800000u) { /* subnormal: 0.5 + x has the unit 2^-24 in its last place */
+        lifted = fabsf(value) + 0.5f;
+        memcpy(&bits, &lifted, sizeof bits);
+        return (uint16_t)(sign | (bits - 0x3F000000u));
+    }
+    return (uint16_t)(sign | ((bits - 0x38000000u + 0xFFFu + (bits >> 13 & 1u)) >> 13));
+}
 
 float cn_bfloat_to_float(uint16_t bits) {
     uint32_t wide = (uint32_t)bits << 16;
@@ -198,6 +214,25 @@ static void convert_complex(cornu_dtype to, void* dst, const void* src, int64_t 
     }
 }
 
+/* Between float32 and the halves. */
+static bool convert_half(cornu_dtype to, void* dst, cornu_dtype from, const void* src, int64_t count) {
+    const float* wide = src;
+    const uint16_t* narrow = src;
+
+    if (from == CORNU_FLOAT32 && to == CORNU_FLOAT16) {
+        for (int64_t i = 0; i < count; i++) ((uint16_t*)dst)[i] = cn_float_to_half(wide[i]);
+    } else if (from == CORNU_FLOAT32 && to == CORNU_BFLOAT16) {
+        for (int64_t i = 0; i < count; i++) ((uint16_t*)dst)[i] = cn_float_to_bfloat(wide[i]);
+    } else if (from == CORNU_FLOAT16 && to == CORNU_FLOAT32) {
+        for (int64_t i = 0; i < count; i++) ((float*)dst)[i] = cn_half_to_float(narrow[i]);
+    } else if (from == CORNU_BFLOAT16 && to == CORNU_FLOAT32) {
+        for (int64_t i = 0; i < count; i++) ((float*)dst)[i] = cn_bfloat_to_float(narrow[i]);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 cornu_status cn_dtype_convert(cornu_dtype to, void* dst, cornu_dtype from, const void* src, int64_t count) {
     cn_dtype_kind kind = cn_dtype_kind_of(from);
 
@@ -213,6 +248,7 @@ cornu_status cn_dtype_convert(cornu_dtype to, void* dst, cornu_dtype from, const
         convert_complex(to, dst, src, count);
         return CORNU_OK;
     }
+    if (convert_half(to, dst, from, src, count)) return CORNU_OK;
     for (int64_t i = 0; i < count; i++) write_wide(to, dst, i, read_wide(from, src, i), kind);
     return CORNU_OK;
 }

@@ -65,6 +65,12 @@ TEST(DlPack, RefusesWhatItCannotRead) {
     }
     {
         View v;
+        v.managed.tensor.device_type = 2;
+        v.managed.tensor.device_id = -1;
+        EXPECT_EQ(cornu_tensor_from_dlpack(&v.managed, &t), CORNU_BAD_ARGUMENT) << "memory of a device is not taken for the host's";
+    }
+    {
+        View v;
         v.managed.tensor.lanes = 4;
         EXPECT_EQ(cornu_tensor_from_dlpack(&v.managed, &t), CORNU_BAD_ARGUMENT);
     }

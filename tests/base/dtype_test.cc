@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <random>
+#include <vector>
 
 TEST(Dtype, NamesAndSizes) {
     EXPECT_STREQ(cornu_dtype_name(CORNU_BFLOAT16), "bfloat16");
@@ -63,6 +66,29 @@ TEST(Dtype, ConvertsAsNumpy) {
     EXPECT_EQ(f[0], 0x1p63f);
     EXPECT_EQ(f[1], -5.0f);
     EXPECT_EQ(cn_dtype_convert(CORNU_STRING, f, CORNU_INT64, big, 2), CORNU_BAD_ARGUMENT);
+}
+
+// The short way of floats to halves against the long one of doubles: around every half and every middle of two, and anywhere.
+TEST(Dtype, FloatsToHalvesAsDoubles) {
+    std::mt19937 random(3);
+    std::vector<float> all = {NAN, -NAN, INFINITY, -INFINITY, 3.4e38f, -3.4e38f, 1e-45f, -1e-45f, 65520.0f, 65519.996f};
+    for (int h = 0; h < 0x7BFF; h++) {
+        float a = cn_half_to_float((uint16_t)h), b = cn_half_to_float((uint16_t)(h + 1)), middle = (a + b) / 2;
+        for (float v : {a, middle, std::nextafter(middle, a), std::nextafter(middle, b)}) all.push_back(h % 2 ? v : -v);
+    }
+    for (int i = 0; i < 100000; i++) {
+        uint32_t bits = (uint32_t)random();
+        float v;
+        memcpy(&v, &bits, sizeof v);
+        all.push_back(v);
+    }
+    std::vector<uint16_t> half(all.size()), bfloat(all.size());
+    ASSERT_EQ(cn_dtype_convert(CORNU_FLOAT16, half.data(), CORNU_FLOAT32, all.data(), (int64_t)all.size()), CORNU_OK);
+    ASSERT_EQ(cn_dtype_convert(CORNU_BFLOAT16, bfloat.data(), CORNU_FLOAT32, all.data(), (int64_t)all.size()), CORNU_OK);
+    for (size_t i = 0; i < all.size(); i++) {
+        ASSERT_EQ(half[i], cn_double_to_half((double)all[i])) << all[i];
+        ASSERT_EQ(bfloat[i], cn_double_to_bfloat((double)all[i])) << all[i];
+    }
 }
 
 TEST(Tensor, MakesAndCounts) {

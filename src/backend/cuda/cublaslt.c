@@ -72,12 +72,10 @@ static cornu_status make_product(const cn_lt_problem* p, cn_lt_product* out) {
     return make_layout(p, p->columns, p->rows, p->y_step, &out->y);
 }
 
-/* The algorithms that the library proposes; *found false: none. Partial sums stay in the type of the sums. */
-static cornu_status choose(cn_cuda_executable* e, const cn_lt_problem* p, cn_lt_product* out, bool* found) {
+/* Adds the algorithms that the library proposes of those that round as allowed says. Partial sums stay in the type of the sums. */
+static cornu_status ask(cn_cuda_executable* e, const cn_lt_problem* p, uint64_t allowed, cn_lt_product* out) {
     uint64_t workspace = cn_device_capability(e->device) >= 90 ? WORKSPACE_BYTES_SM90 : WORKSPACE_BYTES;
     uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, aligns[3] = {(uint32_t)p->b_align, (uint32_t)p->a_align, (uint32_t)p->y_align};
-    uint64_t inputs = CUBLASLT_NUMERICAL_IMPL_FLAGS_OP_INPUT_TYPE_MASK, accumulators = CUBLASLT_NUMERICAL_IMPL_FLAGS_ACCUMULATOR_16F;
-    uint64_t allowed = (~(uint64_t)0 & ~inputs & ~accumulators) | allowed_inputs(p);
     const void* aligned = (const void*)(uintptr_t)16; /* the library looks at the bias's alignment only */
     cublasLtMatmulPreference_t preference = NULL;
     cublasLtMatmulHeuristicResult_t results[CN_LT_WAYS];
@@ -102,10 +100,24 @@ static cornu_status choose(cn_cuda_executable* e, const cn_lt_problem* p, cn_lt_
         out->workspace_bytes[out->ways++] = results[i].workspaceSize;
         cn_cuda_need_scratch(e, results[i].workspaceSize);
     }
-    *found = out->ways > 0;
 done:
     if (preference) (void)cn_lt()->MatmulPreferenceDestroy(preference);
     return st;
+}
+
+/* *found false: there is no way. Where the mask leaves none, float32 is asked for by the compute type that promises it, and the others, whose
+ * elements cannot be rounded any further, without the mask. */
+static cornu_status choose(cn_cuda_executable* e, const cn_lt_problem* p, cn_lt_product* out, bool* found) {
+    uint64_t any = ~(uint64_t)CUBLASLT_NUMERICAL_IMPL_FLAGS_ACCUMULATOR_16F;
+    cublasComputeType_t pedantic = CUBLAS_COMPUTE_32F_PEDANTIC;
+
+    CN_TRY(ask(e, p, (any & ~(uint64_t)CUBLASLT_NUMERICAL_IMPL_FLAGS_OP_INPUT_TYPE_MASK) | allowed_inputs(p), out));
+    if (out->ways == 0) {
+        if (p->dtype == CORNU_FLOAT32 && !uses_tf32(p)) CN_TRY(set_product(out->product, CUBLASLT_MATMUL_DESC_COMPUTE_TYPE, &pedantic, sizeof pedantic));
+        CN_TRY(ask(e, p, any, out));
+    }
+    *found = out->ways > 0;
+    return CORNU_OK;
 }
 
 cornu_status cn_lt_product_init(cn_cuda_executable* e, const cn_lt_problem* problem, cn_lt_product* out, bool* found) {

@@ -276,7 +276,7 @@ static cornu_status get_weights(cn_cuda_executable* e) {
     }
     CN_TRY(cn_cuda_residence(e->device->index, &residence));
     st = e->host_weights->resident(e->host_weights, residence, residents, e->wanted_count);
-    if (st != CORNU_OK) return e->host_weights->last_error ? cn_fail(st, __FILE__, __LINE__, "%s", e->host_weights->last_error()) : st;
+    if (st != CORNU_OK) return cn_fail(st, __FILE__, __LINE__, "%s", e->host_weights->last_error ? e->host_weights->last_error() : "weights cannot be placed");
     for (int i = 0; i < e->wanted_count; i++) e->frame.weights[i] = residents[i].address;
     for (int i = 0; i < plan->constant_count; i++) {
         if (dense[i] >= 0) e->frame.values[plan->constants[i]] = residents[dense[i]].address;
