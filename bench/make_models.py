@@ -1,4 +1,4 @@
-"""Makes bench/models/*.json: architectures of Keras with the place and the range of every weight, from which `cornu bench` and bench/weights.py make the
+"""Makes bench/models/*.json and bench/models/rates/*.json: architectures of Keras with the place and the range of every weight, from which `cornu bench` and bench/weights.py make the
 same numbers by a counter-based generator.
 
     make_models.py [NAME...]
@@ -74,6 +74,35 @@ def unet():
     return keras.Model(inputs, layers.Conv2D(2, 1, activation="softmax")(x)), [(-1, 1)]
 
 
+def one(shape, *stack, inputs=1):
+    """A model of a few layers, for rates of kernels; several inputs go into the first layer as a list."""
+    given = [keras.Input(shape) for _ in range(inputs)]
+    x = given if inputs > 1 else given[0]
+    for layer in stack:
+        x = layer(x)
+    return keras.Model(given if inputs > 1 else given[0], x), [(-1, 1)] * inputs
+
+
+def elementwise(count):
+    """Functions that no pass makes fewer of."""
+    return [layers.Activation(("softsign", "elu")[i % 2]) for i in range(count)]
+
+
+# Models of one kernel each; a batch of 16384 rows of 1024 numbers is 64 MiB.
+RATES = {
+    "copy": lambda: one((512,), layers.Concatenate(), inputs=2),
+    "add": lambda: one((1024,), layers.Add(), inputs=2),
+    "transpose": lambda: one((128, 128), layers.Permute((2, 1))),
+    "softmax": lambda: one((1024,), layers.Softmax()),
+    "layernorm": lambda: one((1024,), layers.LayerNormalization()),
+    "gelu": lambda: one((1024,), layers.Activation("gelu")),
+    "depthwise": lambda: one((56, 56, 144), layers.DepthwiseConv2D(3, padding="same", activation="relu6")),
+    "conv3x3": lambda: one((56, 56, 64), layers.Conv2D(64, 3, padding="same", activation="relu")),
+    **{f"elementwise_{n}": lambda n=n: one((1024,), *elementwise(n)) for n in (2, 4, 8, 12)},
+    **{f"dense_{n}x{k}": lambda n=n, k=k: one((k,), layers.Dense(n)) for n, k in ((512, 784), (768, 768), (3072, 768), (4096, 4096))},
+    **{f"chain_{n}": lambda n=n: one((32,), *[layers.Softmax() for _ in range(n)]) for n in (1, 10, 50, 100)},
+}
+
 # Variance that a convolution's kernel gives its result: what comes behind it takes some of it away, sums add some.
 GAINS = {"resnet50": 1, "efficientnetb0": 2.3}
 MODELS = {"mlp": mlp, "resnet50": lambda: application("ResNet50"), "mobilenetv2": lambda: application("MobileNetV2"),
@@ -144,11 +173,11 @@ def describe(model, ranges, gain):
 
 
 def main():
-    FOLDER.mkdir(exist_ok=True)
-    for name in sys.argv[1:] or MODELS:
+    (FOLDER / "rates").mkdir(parents=True, exist_ok=True)
+    all_models = {**MODELS, **{f"rates/{name}": make for name, make in RATES.items()}}
+    for name in sys.argv[1:] or all_models:
         keras.utils.clear_session()
-        keras.utils.set_random_seed(0)
-        model, ranges = MODELS[name]()
+        model, ranges = all_models[name]()
         config = json.loads(model.to_json())
         config["bench"] = describe(model, ranges, GAINS.get(name, 2))
         (FOLDER / f"{name}.json").write_text(json.dumps(config, separators=(",", ":")) + "\n")
