@@ -6,6 +6,7 @@
  * steps of the sum in flight at once (cp.async); images and kernels whose channels or filters do not fill sixteen bytes come element by element.
  *
  *     one step of the sum:  image [rows][64 bytes + 16]     kernel [depth][columns + 8]      padded so that no two lanes meet in a bank
+ *                                                           or, by filters, as the image
  *
  * The products are made by mma.sync (tf32 of float32, float16, bfloat16) or, for plain float32, by a tile of registers a thread. The sums go through
  * shared memory once more, so that y, bias and residual are touched in rows. Where y has fewer tiles than a device has processors, the sum is
@@ -28,6 +29,8 @@
 namespace {
 
 enum kind { BY_FMA, BY_TF32, BY_F16, BY_BF16 };
+/* How the kernel lies in memory: [inner, filters], or each filter for itself. */
+enum layout { BY_CELLS, BY_FILTERS };
 
 template <int Kind>
 struct element_of {
@@ -49,10 +52,10 @@ struct kernel_row {
     static const int bytes = (Columns + 8) * element_of<Kind>::size;
 };
 
-template <int Kind, int Rows, int Columns>
+template <int Kind, int Layout, int Rows, int Columns>
 struct memory_of {
     static const int kernel_at = Rows * ROW_BYTES;
-    static const int stage = kernel_at + element_of<Kind>::depth * kernel_row<Kind, Columns>::bytes;
+    static const int stage = kernel_at + (Layout == BY_FILTERS ? Columns * ROW_BYTES : element_of<Kind>::depth * kernel_row<Kind, Columns>::bytes);
     static const int table = Rows * 16;
     static const int staged = Rows * (Columns + 4) * 4;
     static const int bytes = table + (STAGES * stage > staged ? STAGES * stage : staged);
@@ -186,6 +189,28 @@ CN_DEVICE void load_kernel(const work& w, int k0, int column0, unsigned char* ti
     }
 }
 
+/* The same of a kernel that lies by filters: a row of the tile is a filter's, as the image's are. */
+template <int Kind, int Columns, int Threads>
+CN_DEVICE void load_filters(const work& w, int k0, int column0, unsigned char* tile) {
+    using E = element_of<Kind>;
+    const int thread = static_cast<int>(threadIdx.x);
+    const int first = thread / CHUNKS, k = k0 + thread % CHUNKS * E::chunk;
+    unsigned char* to = tile + first * ROW_BYTES + thread % CHUNKS * 16;
+
+    CN_UNROLL
+    for (int i = 0; i < Columns * CHUNKS / Threads; i++) {
+        const int column = column0 + first + i * (Threads / CHUNKS);
+        const int64_t from = static_cast<int64_t>(column) * w.inner + k;
+        unsigned char* row = to + i * (Threads / CHUNKS) * ROW_BYTES;
+        if (w.kernel_chunks) {
+            const bool reads = k < w.inner && column < w.filters;
+            cn_cp_async16(row, static_cast<const char*>(w.kernel) + (reads ? from * E::size : 0), reads ? 16 : 0);
+        } else {
+            for (int e = 0; e < E::chunk; e++) copy_element<E::size>(row + e * E::size, w.kernel, from + e, k + e < w.inner && column < w.filters);
+        }
+    }
+}
+
 /* ---- the product of one step ---- */
 
 /* By fused multiply-adds: a thread's rows lie ty_count apart, its columns in fours. */
@@ -237,7 +262,7 @@ struct fma_tile {
 };
 
 /* By tensor cores: two rows of warps, each with `slabs` times 16 rows and 32 columns. */
-template <int Kind, int Rows, int Columns>
+template <int Kind, int Layout, int Rows, int Columns>
 struct mma_tile {
     static const int warps_across = Columns / 32, warps_down = tile_shape<Rows, Columns>::threads / 32 / warps_across;
     static const int slabs = Rows / warps_down / 16;
@@ -252,43 +277,54 @@ struct mma_tile {
     CN_DEVICE static uint32_t tf32_at(const unsigned char* tile, int row_bytes, int row, int column) {
         return cn_to_tf32(*reinterpret_cast<const float*>(tile + row * row_bytes + column * 4));
     }
-    CN_DEVICE void multiply(const uint32_t (&x)[slabs][4], const uint32_t (&z)[4][2]) {
+    /* half: of the step's depth, 8 of float32 or 16 of the others */
+    CN_DEVICE static void read_image(const unsigned char* image, int half, uint32_t (&x)[slabs][4]) {
+        const int lane = static_cast<int>(threadIdx.x) % 32;
         CN_UNROLL
         for (int i = 0; i < slabs; i++) {
-            CN_UNROLL
-            for (int j = 0; j < 4; j++) {
-                if constexpr (Kind == BY_TF32) cn_mma_m16n8k8_tf32(sum[i][j], x[i], z[j]);
-                else if constexpr (Kind == BY_F16) cn_mma_m16n8k16_f16(sum[i][j], x[i], z[j]);
-                else cn_mma_m16n8k16_bf16(sum[i][j], x[i], z[j]);
+            const int row = first_row() + i * 16;
+            if constexpr (Kind == BY_TF32) {
+                CN_UNROLL
+                for (int r = 0; r < 4; r++) x[i][r] = tf32_at(image, ROW_BYTES, row + lane / 4 + r % 2 * 8, half * 8 + lane % 4 + r / 2 * 4);
+            } else {
+                cn_ldmatrix_x4(x[i], image + (row + lane % 16) * ROW_BYTES + half * 32 + lane / 16 * 16);
+            }
+        }
+    }
+    CN_DEVICE static void read_kernel(const unsigned char* kernel, int half, uint32_t (&z)[4][2]) {
+        const int lane = static_cast<int>(threadIdx.x) % 32, row_bytes = kernel_row<Kind, Columns>::bytes;
+        CN_UNROLL
+        for (int j = 0; j < 4; j++) {
+            const int column = first_column() + j * 8;
+            if constexpr (Kind == BY_TF32) {
+                CN_UNROLL
+                for (int r = 0; r < 2; r++) {
+                    const int k = half * 8 + lane % 4 + r * 4;
+                    z[j][r] = Layout == BY_FILTERS ? tf32_at(kernel, ROW_BYTES, column + lane / 4, k) : tf32_at(kernel, row_bytes, k, column + lane / 4);
+                }
+            } else if (j % 2 == 0) { /* four matrices: two along the depth, two across */
+                uint32_t r[4];
+                if constexpr (Layout == BY_FILTERS) cn_ldmatrix_x4(r, kernel + (column + lane / 16 * 8 + lane % 8) * ROW_BYTES + half * 32 + lane / 8 % 2 * 16);
+                else cn_ldmatrix_x4_trans(r, kernel + (half * 16 + lane % 16) * row_bytes + (column + lane / 16 * 8) * 2);
+                z[j][0] = r[0];
+                z[j][1] = r[1];
+                z[j + 1][0] = r[2];
+                z[j + 1][1] = r[3];
             }
         }
     }
     CN_DEVICE void add(const unsigned char* image, const unsigned char* kernel) {
-        const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4, row_bytes = kernel_row<Kind, Columns>::bytes;
         uint32_t x[slabs][4], z[4][2];
         CN_UNROLL
-        for (int half = 0; half < 2; half++) { /* of the step's depth: 8 of float32, 16 of the others */
-            if constexpr (Kind == BY_TF32) {
-                CN_UNROLL
-                for (int i = 0; i < slabs * 4; i++) x[i / 4][i % 4] = tf32_at(image, ROW_BYTES, first_row() + i / 4 * 16 + g + i % 2 * 8, half * 8 + t + i % 4 / 2 * 4);
-                CN_UNROLL
-                for (int j = 0; j < 8; j++) z[j / 2][j % 2] = tf32_at(kernel, row_bytes, half * 8 + t + j % 2 * 4, first_column() + j / 2 * 8 + g);
-            } else {
-                CN_UNROLL
-                for (int i = 0; i < slabs; i++) {
-                    cn_ldmatrix_x4(x[i], image + (first_row() + i * 16 + lane % 16) * ROW_BYTES + half * 32 + lane / 16 * 16);
-                }
-                CN_UNROLL
-                for (int j = 0; j < 4; j += 2) { /* two matrices down, two across */
-                    uint32_t r[4];
-                    cn_ldmatrix_x4_trans(r, kernel + (half * 16 + lane % 16) * row_bytes + (first_column() + j * 8 + lane / 16 * 8) * 2);
-                    z[j][0] = r[0];
-                    z[j][1] = r[1];
-                    z[j + 1][0] = r[2];
-                    z[j + 1][1] = r[3];
-                }
+        for (int half = 0; half < 2; half++) {
+            read_image(image, half, x);
+            read_kernel(kernel, half, z);
+            CN_UNROLL
+            for (int i = 0; i < slabs * 4; i++) {
+                if constexpr (Kind == BY_TF32) cn_mma_m16n8k8_tf32(sum[i / 4][i % 4], x[i / 4], z[i % 4]);
+                else if constexpr (Kind == BY_F16) cn_mma_m16n8k16_f16(sum[i / 4][i % 4], x[i / 4], z[i % 4]);
+                else cn_mma_m16n8k16_bf16(sum[i / 4][i % 4], x[i / 4], z[i % 4]);
             }
-            multiply(x, z);
         }
     }
     CN_DEVICE void save(float* staged) const {
@@ -301,19 +337,19 @@ struct mma_tile {
     }
 };
 
-template <int Kind, int Rows, int Columns>
+template <int Kind, int Layout, int Rows, int Columns>
 struct tile_of {
-    using type = mma_tile<Kind, Rows, Columns>;
+    using type = mma_tile<Kind, Layout, Rows, Columns>;
 };
-template <int Rows, int Columns>
-struct tile_of<BY_FMA, Rows, Columns> {
+template <int Layout, int Rows, int Columns>
+struct tile_of<BY_FMA, Layout, Rows, Columns> {
     using type = fma_tile<Rows, Columns>;
 };
 
 /* ---- the end of a result ---- */
 
 /* The sum of row m and filter f over the cells inside x alone; `sum` where no cell is padding. */
-template <int D>
+template <int D, int Layout>
 CN_DEVICE float sum_inside(const work& w, int m, int f, float sum) {
     const int4 row = find_row(w, m);
     const int4 last = make_int4((w.k_dims[0] - 1) * w.dilation[0], (w.k_dims[1] - 1) * w.dilation[1], (w.k_dims[2] - 1) * w.dilation[2], 0);
@@ -324,20 +360,21 @@ CN_DEVICE float sum_inside(const work& w, int m, int f, float sum) {
     at.seek(w, 0);
     for (int k = 0; k < w.inner; k++) {
         const int4 offset = at.offset(w);
-        if (reads_cell(w, row, offset)) total += cn_load<float>(D, w.x, row.w + offset.w) * cn_load<float>(D, w.kernel, static_cast<int64_t>(k) * w.filters + f);
+        const int64_t from = Layout == BY_FILTERS ? static_cast<int64_t>(f) * w.inner + k : static_cast<int64_t>(k) * w.filters + f;
+        if (reads_cell(w, row, offset)) total += cn_load<float>(D, w.x, row.w + offset.w) * cn_load<float>(D, w.kernel, from);
         at.advance(w, 1);
     }
     return total;
 }
 
-template <int D>
+template <int D, int Layout>
 CN_DEVICE void finish(const work& w, int m, int f, float sum) {
-    if (sum != sum) sum = sum_inside<D>(w, m, f, sum);
+    if (sum != sum) sum = sum_inside<D, Layout>(w, m, f, sum);
     cn_tile_finish<D, float>(D, w.y, w.bias, w.residual, w.act, static_cast<int64_t>(m) * w.filters + f, f, sum);
 }
 
 /* Sixteen bytes of y from filter f on. */
-template <int D>
+template <int D, int Layout>
 CN_DEVICE void finish_chunk(const work& w, int m, int f, float (&sum)[cn_pack<D>::count]) {
     const int count = cn_pack<D>::count;
     bool number = true;
@@ -353,12 +390,12 @@ CN_DEVICE void finish_chunk(const work& w, int m, int f, float (&sum)[cn_pack<D>
         float one = sum[0];
         CN_UNROLL
         for (int k = 1; k < count; k++) one = k == i ? sum[k] : one;
-        finish<D>(w, m, f + i, one);
+        finish<D, Layout>(w, m, f + i, one);
     }
 }
 
 /* One block's results from shared memory to their places. */
-template <int D, int Rows, int Columns>
+template <int D, int Layout, int Rows, int Columns>
 CN_DEVICE void finish_tile(const work& w, const float* staged, int row0, int column0) {
     const int chunk = cn_pack<D>::count, threads = tile_shape<Rows, Columns>::threads;
 
@@ -369,19 +406,19 @@ CN_DEVICE void finish_tile(const work& w, const float* staged, int row0, int col
         if (row0 + row >= w.rows || column0 + column >= w.filters) continue;
         CN_UNROLL
         for (int k = 0; k < chunk; k++) sum[k] = staged[row * (Columns + 4) + column + k];
-        finish_chunk<D>(w, row0 + row, column0 + column, sum);
+        finish_chunk<D, Layout>(w, row0 + row, column0 + column, sum);
     }
 }
 
 /* ---- kernels ---- */
 
-template <int Kind, int Rows, int Columns>
+template <int Kind, int Layout, int Rows, int Columns>
 CN_KERNEL_BLOCKS((tile_shape<Rows, Columns>::threads), 2) implicit_product(work w) {
-    using Memory = memory_of<Kind, Rows, Columns>;
+    using Memory = memory_of<Kind, Layout, Rows, Columns>;
     const int threads = tile_shape<Rows, Columns>::threads, thread = static_cast<int>(threadIdx.x);
     const int row0 = static_cast<int>(blockIdx.x) / w.column_tiles * Rows, column0 = static_cast<int>(blockIdx.x) % w.column_tiles * Columns;
     const int first = static_cast<int>(blockIdx.y) * w.steps_per_split, count = min(w.steps_per_split, w.steps - first);
-    typename tile_of<Kind, Rows, Columns>::type tile;
+    typename tile_of<Kind, Layout, Rows, Columns>::type tile;
     CN_DYN_SHARED(unsigned char, memory);
     int4* table = reinterpret_cast<int4*>(memory);
     unsigned char* stages = memory + Memory::table;
@@ -401,7 +438,9 @@ CN_KERNEL_BLOCKS((tile_shape<Rows, Columns>::threads), 2) implicit_product(work 
         if (i < count) {
             unsigned char* stage = stages + i % STAGES * Memory::stage;
             load_image<Kind, Rows, threads>(w, table, &at, stage);
-            load_kernel<Kind, Columns, threads>(w, (first + i) * element_of<Kind>::depth, column0, stage + Memory::kernel_at);
+            const int k0 = (first + i) * element_of<Kind>::depth;
+            if constexpr (Layout == BY_FILTERS) load_filters<Kind, Columns, threads>(w, k0, column0, stage + Memory::kernel_at);
+            else load_kernel<Kind, Columns, threads>(w, k0, column0, stage + Memory::kernel_at);
         }
         cn_cp_async_commit();
         if (adds) tile.add(stages + (i + 1) % STAGES * Memory::stage, stages + (i + 1) % STAGES * Memory::stage + Memory::kernel_at);
@@ -410,7 +449,7 @@ CN_KERNEL_BLOCKS((tile_shape<Rows, Columns>::threads), 2) implicit_product(work 
     tile.save(staged);
     __syncthreads();
     if (w.y_chunks && !w.partial) {
-        finish_tile<element_of<Kind>::dtype, Rows, Columns>(w, staged, row0, column0);
+        finish_tile<element_of<Kind>::dtype, Layout, Rows, Columns>(w, staged, row0, column0);
         return;
     }
     CN_UNROLL_BY(1)
@@ -419,43 +458,48 @@ CN_KERNEL_BLOCKS((tile_shape<Rows, Columns>::threads), 2) implicit_product(work 
         const float sum = staged[i / Columns * (Columns + 4) + i % Columns];
         if (m >= w.rows || f >= w.filters) continue;
         if (w.partial) w.partial[(static_cast<int64_t>(blockIdx.y) * w.rows + m) * w.filters + f] = sum;
-        else finish<element_of<Kind>::dtype>(w, m, f, sum);
+        else finish<element_of<Kind>::dtype, Layout>(w, m, f, sum);
     }
 }
 
-template <int D>
+template <int D, int Layout>
 CN_KERNEL(256) add_splits(work w, int splits) {
     const int64_t results = static_cast<int64_t>(w.rows) * w.filters;
     for (CN_ITEMS(i, results)) {
         float sum = 0;
         for (int s = 0; s < splits; s++) sum += w.partial[s * results + i];
-        finish<D>(w, static_cast<int>(i) / w.filters, static_cast<int>(i) % w.filters, sum);
+        finish<D, Layout>(w, static_cast<int>(i) / w.filters, static_cast<int>(i) % w.filters, sum);
     }
 }
 
 /* ---- launching ---- */
 
-template <int Kind, int Rows, int Columns>
+template <int Kind, int Layout, int Rows, int Columns>
 static cudaError_t launch_tiles(const cn_queue* q, work w, int splits) {
     const int row_tiles = (w.rows + Rows - 1) / Rows;
 
     w.column_tiles = (w.filters + Columns - 1) / Columns;
     w.steps = (w.inner + element_of<Kind>::depth - 1) / element_of<Kind>::depth;
     w.steps_per_split = (w.steps + splits - 1) / splits;
-    return cn_launch(q, implicit_product<Kind, Rows, Columns>, dim3(static_cast<unsigned>(row_tiles) * static_cast<unsigned>(w.column_tiles), static_cast<unsigned>(splits)),
-                     dim3(tile_shape<Rows, Columns>::threads), memory_of<Kind, Rows, Columns>::bytes, w);
+    return cn_launch(q, implicit_product<Kind, Layout, Rows, Columns>, dim3(static_cast<unsigned>(row_tiles) * static_cast<unsigned>(w.column_tiles), static_cast<unsigned>(splits)),
+                     dim3(tile_shape<Rows, Columns>::threads), memory_of<Kind, Layout, Rows, Columns>::bytes, w);
 }
 
-template <int Kind>
-static cudaError_t launch_kind(const cn_queue* q, const work& w, cn_implicit_tile tile, int splits) {
+template <int Kind, int Layout>
+static cudaError_t launch_kind(const cn_queue* q, const work& w, const cn_implicit_how* how) {
     const int D = element_of<Kind>::dtype;
     cudaError_t error;
 
-    if (tile == CN_IMPLICIT_128X64) error = launch_tiles<Kind, 128, 64>(q, w, splits);
-    else if (tile == CN_IMPLICIT_64X64) error = launch_tiles<Kind, 64, 64>(q, w, splits);
-    else error = launch_tiles<Kind, 32, 32>(q, w, splits);
+    if (how->tile == CN_IMPLICIT_128X64) error = launch_tiles<Kind, Layout, 128, 64>(q, w, how->splits);
+    else if (how->tile == CN_IMPLICIT_64X64) error = launch_tiles<Kind, Layout, 64, 64>(q, w, how->splits);
+    else error = launch_tiles<Kind, Layout, 32, 32>(q, w, how->splits);
     if (error != cudaSuccess || !w.partial) return error;
-    return cn_launch(q, add_splits<D>, cn_blocks(static_cast<int64_t>(w.rows) * w.filters, w.rows > 32 ? 256 : 32), dim3(w.rows > 32 ? 256 : 32), 0, w, splits);
+    return cn_launch(q, add_splits<D, Layout>, cn_blocks(static_cast<int64_t>(w.rows) * w.filters, w.rows > 32 ? 256 : 32), dim3(w.rows > 32 ? 256 : 32), 0, w, how->splits);
+}
+
+template <int Kind>
+static cudaError_t by_layout(const cn_queue* q, const work& w, const cn_implicit_how* how) {
+    return how->by_filters ? launch_kind<Kind, BY_FILTERS>(q, w, how) : launch_kind<Kind, BY_CELLS>(q, w, how);
 }
 
 static work work_of(const cn_conv_args* a, const cn_implicit_how* how) {
@@ -483,7 +527,7 @@ static work work_of(const cn_conv_args* a, const cn_implicit_how* how) {
         w.inner *= w.k_dims[d];
     }
     w.image_chunks = cn_pack_fits(a->dtype, a->x, a->channels);
-    w.kernel_chunks = cn_pack_fits(a->dtype, a->kernel, a->filters);
+    w.kernel_chunks = cn_pack_fits(a->dtype, a->kernel, how->by_filters ? w.inner : a->filters);
     w.y_chunks = cn_pack_fits(a->dtype, a->y, a->filters) && cn_pack_fits(a->dtype, a->bias, 0) && cn_pack_fits(a->dtype, a->residual, 0);
     return w;
 }
@@ -522,8 +566,8 @@ extern "C" cudaError_t cn_k_implicit(const cn_queue* q, const cn_conv_args* a, c
     const work w = work_of(a, how);
 
     switch (a->dtype) {
-        case CORNU_FLOAT16: return launch_kind<BY_F16>(q, w, how->tile, how->splits);
-        case CORNU_BFLOAT16: return launch_kind<BY_BF16>(q, w, how->tile, how->splits);
-        default: return how->tf32 ? launch_kind<BY_TF32>(q, w, how->tile, how->splits) : launch_kind<BY_FMA>(q, w, how->tile, how->splits);
+        case CORNU_FLOAT16: return by_layout<BY_F16>(q, w, how);
+        case CORNU_BFLOAT16: return by_layout<BY_BF16>(q, w, how);
+        default: return how->tf32 ? by_layout<BY_TF32>(q, w, how) : launch_kind<BY_FMA, BY_CELLS>(q, w, how);
     }
 }

@@ -14,6 +14,7 @@ typedef enum cn_implicit_tile { CN_IMPLICIT_32X32, CN_IMPLICIT_64X64, CN_IMPLICI
 typedef struct cn_implicit_how {
     cn_implicit_tile tile; /* rows (cells of y) by columns (filters) of a block */
     bool tf32;             /* float32: factors rounded to 10 bits of mantissa, by tensor cores */
+    bool by_filters;       /* the kernel is stored as [filters, k_dims, channels]; not for float32 without tf32 */
     int splits;            /* parts of the sum that are made apart, 1 or more */
     float* partial;        /* [splits, cells of y, filters] where splits > 1 */
 } cn_implicit_how;

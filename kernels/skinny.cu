@@ -39,27 +39,47 @@ CN_DEVICE int fold_team(float* v, int lane) {
     }
 }
 
-/* Vector elements from element i on. */
+/* What a lane loads at once: Vector elements from element i on, zeros where it does not read. */
 template <int D, int Vector>
-CN_DEVICE void load_vector(const void* x, int64_t i, float (&v)[Vector]) {
-    if constexpr (Vector == 1) v[0] = cn_load<float>(D, x, i);
-    else cn_unpack<D>(__ldg(reinterpret_cast<const uint4*>(static_cast<const char*>(x) + i * cn_pack<D>::size)), v);
-}
+struct piece {
+    uint4 data;
+    CN_DEVICE void load(const void* x, int64_t i, bool reads) {
+        data = reads ? __ldg(reinterpret_cast<const uint4*>(static_cast<const char*>(x) + i * cn_pack<D>::size)) : make_uint4(0, 0, 0, 0);
+    }
+    CN_DEVICE void get(float (&v)[Vector]) const { cn_unpack<D>(data, v); }
+};
+template <int D>
+struct piece<D, 1> {
+    float data;
+    CN_DEVICE void load(const void* x, int64_t i, bool reads) { data = reads ? cn_load<float>(D, x, i) : 0.0f; }
+    CN_DEVICE void get(float (&v)[1]) const { v[0] = data; }
+};
 
+/* Batch pieces are loaded before the first is used: a warp that waits for each has too few bytes on their way. */
 template <int D, int Rows, int Columns, int Vector>
 CN_DEVICE void add_products(const cn_skinny_args& a, int64_t column, int64_t k, int64_t step, float (&sum)[Rows * Columns]) {
-    CN_UNROLL_BY(Rows > 4 ? 1 : 4)
-    for (; k < a.inner; k += step) {
-        float w[Columns][Vector], x[Vector];
+    const int batch = Rows <= 2 ? 4 : Rows <= 4 ? 2 : 1;
+    CN_UNROLL_BY(1)
+    for (; k < a.inner; k += batch * step) {
+        piece<D, Vector> weights[batch][Columns], rows[batch][Rows];
         CN_UNROLL
-        for (int c = 0; c < Columns; c++) load_vector<D, Vector>(a.weights, min(column + c, a.columns - 1) * a.inner + k, w[c]);
-        CN_UNROLL
-        for (int r = 0; r < Rows; r++) {
-            load_vector<D, Vector>(a.x, min(static_cast<int64_t>(r), a.rows - 1) * a.inner + k, x);
+        for (int b = 0; b < batch; b++) {
+            const int64_t at = k + b * step;
             CN_UNROLL
-            for (int c = 0; c < Columns; c++) {
+            for (int c = 0; c < Columns; c++) weights[b][c].load(a.weights, min(column + c, a.columns - 1) * a.inner + at, at < a.inner);
+            CN_UNROLL
+            for (int r = 0; r < Rows; r++) rows[b][r].load(a.x, min(static_cast<int64_t>(r), a.rows - 1) * a.inner + at, at < a.inner);
+        }
+        CN_UNROLL
+        for (int b = 0; b < batch; b++) {
+            float w[Columns][Vector], x[Vector];
+            CN_UNROLL
+            for (int c = 0; c < Columns; c++) weights[b][c].get(w[c]);
+            CN_UNROLL
+            for (int r = 0; r < Rows; r++) {
+                rows[b][r].get(x);
                 CN_UNROLL
-                for (int i = 0; i < Vector; i++) sum[r * Columns + c] += x[i] * w[c][i];
+                for (int i = 0; i < Columns * Vector; i++) sum[r * Columns + i / Vector] += x[i % Vector] * w[i / Vector][i % Vector];
             }
         }
     }

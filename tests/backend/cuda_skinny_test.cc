@@ -1,4 +1,4 @@
-// Products of few rows: every way of them, around the sizes of vectors, teams and splits.
+// Products of weights by the library, the kernel for few rows and tiles: every way of them, around the sizes of vectors, teams, tiles and splits.
 #include "tests/backend/cuda_ways.h"
 
 using namespace cuda_test;
@@ -8,7 +8,8 @@ namespace {
 const cornu_dtype kSingles[] = {CORNU_FLOAT32, CORNU_FLOAT16, CORNU_BFLOAT16};
 
 // [rows, inner] by weights [inner, columns], as a Dense layer has them; returns the ways.
-int expect_rows(cornu_dtype dtype, int64_t rows, int64_t columns, int64_t inner, int parts = 0, cn_act act = {}, bool special = false) {
+int expect_rows(cornu_dtype dtype, int64_t rows, int64_t columns, int64_t inner, int parts = 0, cn_act act = {}, bool special = false,
+                cornu_precision precision = CORNU_PRECISION_STRICT) {
     Case c(dtype);
     c.special = special;
     cn_attr attr = run_graph::no_attr();
@@ -17,13 +18,14 @@ int expect_rows(cornu_dtype dtype, int64_t rows, int64_t columns, int64_t inner,
     if (parts) in.push_back(parts & 1 ? c.constant_of({columns}) : CN_NONE);
     if (parts & 2) in.push_back(c.input_of({rows, columns}));
     cn_id y = c.node(CN_OP_matmul, in, attr);
-    return expect_ways(c, y, CORNU_PRECISION_STRICT, tolerance_of(dtype), std::to_string(rows) + "x" + std::to_string(columns) + "x" + std::to_string(inner));
+    double tolerance = dtype == CORNU_FLOAT32 && precision == CORNU_PRECISION_TF32 ? 2e-3 : tolerance_of(dtype);
+    return expect_ways(c, y, precision, tolerance, std::to_string(rows) + "x" + std::to_string(columns) + "x" + std::to_string(inner));
 }
 
 TEST(CudaSkinny, Rows) {
     for (cornu_dtype dtype : kSingles) {
         for (int64_t rows = 1; rows <= 17; rows++) {
-            EXPECT_EQ(expect_rows(dtype, rows, 13, 40), rows <= 16 ? 3 : 2);
+            EXPECT_EQ(expect_rows(dtype, rows, 13, 40), rows <= 16 || dtype != CORNU_FLOAT32 ? 3 : 2);
             expect_rows(dtype, rows, 7, 37, 3, act_of(CN_EW_silu));
         }
     }
@@ -77,12 +79,26 @@ TEST(CudaSkinny, NotFinite) {
     for (cornu_dtype dtype : kSingles) expect_rows(dtype, 5, 40, 2, 1, act_of(CN_EW_relu), true);
 }
 
+// By tensor cores, with every activation in the tile's end.
+TEST(CudaSkinny, Tiles) {
+    for (cornu_dtype dtype : kSingles) {
+        for (int64_t size : {1, 3, 8, 31, 32, 33, 63, 64, 65, 72, 127, 128, 130}) {
+            expect_rows(dtype, 17, size, 40, 0, {}, false, CORNU_PRECISION_TF32);
+            expect_rows(dtype, 40, 40, size, 3, act_of(CN_EW_gelu), false, CORNU_PRECISION_TF32);
+            expect_rows(dtype, size + 16, 70, 24, 1, act_of(CN_EW_silu), false, CORNU_PRECISION_TF32);
+        }
+        EXPECT_EQ(expect_rows(dtype, 130, 66, 1100, 1, {}, false, CORNU_PRECISION_TF32), 2 + 6);
+        expect_rows(dtype, 40, 40, 6, 1, act_of(CN_EW_relu), true, CORNU_PRECISION_TF32);
+    }
+}
+
 TEST(CudaSkinny, WithoutLibrary) {
     WithoutLibrary without;
     for (cornu_dtype dtype : kSingles) {
         EXPECT_EQ(expect_rows(dtype, 1, 13, 64, 3, act_of(CN_EW_tanh)), 1);
         EXPECT_EQ(expect_rows(dtype, 16, 13, 64), 1);
         EXPECT_EQ(expect_rows(dtype, 17, 13, 64), 1);
+        expect_rows(dtype, 40, 80, 64, 3, act_of(CN_EW_tanh));
     }
 }
 

@@ -8,21 +8,15 @@
 #include "backend/cuda/precision.h"
 #include "backend/cuda/product.h"
 #include "backend/cuda/space.h"
-#include "base/size.h"
+#include "backend/cuda/tiles.h"
 #include "kernels/depthwise.h"
-#include "kernels/implicit.h"
 
-#define ENOUGH_BLOCKS 132 /* for the processors of a large device */
-#define ENOUGH_THREADS (512 * ENOUGH_BLOCKS)
-#define MOST_SPLITS 16
-#define LEAST_STEPS 8 /* of a split */
-#define MOST_WAYS (2 * CN_IMPLICIT_TILES)
+#define ENOUGH_THREADS 65536 /* for a large device */
 
 typedef struct conv_step {
     cn_conv_args args;
-    cn_implicit_how ways[MOST_WAYS];
-    int way_count;  /* 0: by other kernels */
-    bool depthwise; /* by cn_k_depthwise, its ways are the spans; else by the kernels of conv.h */
+    cn_tile_ways tiles; /* none: by other kernels */
+    bool depthwise;     /* by cn_k_depthwise, its ways are the spans; else by the kernels of conv.h */
     cn_depthwise_how how;
     cn_depthwise_span guess;
 } conv_step;
@@ -104,8 +98,8 @@ static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame)
         how.span = step->way == 0 ? s->guess : (cn_depthwise_span)(CN_DEPTHWISE_SPANS - 1 - (int)s->guess);
         return CN_CUDA_OK(cn_k_depthwise(&frame->queue, &args, &how));
     }
-    if (s->way_count > 0) {
-        cn_implicit_how how = s->ways[step->way];
+    if (s->tiles.count > 0) {
+        cn_implicit_how how = s->tiles.ways[step->way];
         how.partial = frame->scratch;
         return CN_CUDA_OK(cn_k_implicit(&frame->queue, &args, &how));
     }
@@ -115,38 +109,6 @@ static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame)
 }
 
 /* ---- ways ---- */
-
-static int64_t rows_of(const cn_conv_args* a) { return a->batch * a->y_dims[0] * a->y_dims[1] * a->y_dims[2]; }
-
-static int64_t blocks_of(const cn_conv_args* a, cn_implicit_tile tile) {
-    int rows = cn_implicit_rows(tile), columns = cn_implicit_columns(tile);
-    return (rows_of(a) + rows - 1) / rows * ((a->filters + columns - 1) / columns);
-}
-
-/* In how many parts a sum is made so that there is work for a whole device. */
-static int splits_for(const cn_conv_args* a, cn_implicit_tile tile) {
-    int64_t inner = a->channels * a->k_dims[0] * a->k_dims[1] * a->k_dims[2], blocks = blocks_of(a, tile);
-    int64_t splits = 2 * ENOUGH_BLOCKS / blocks, most = inner / cn_implicit_depth(a->dtype) / LEAST_STEPS;
-
-    if (splits > most) splits = most;
-    if (splits > MOST_SPLITS) splits = MOST_SPLITS;
-    return blocks >= ENOUGH_BLOCKS || splits < 1 ? 1 : (int)splits;
-}
-
-/* Sums that are split need a place; a way that is there already is left out. */
-static cornu_status add_way(cn_cuda_executable* e, conv_step* s, cn_implicit_tile tile, int splits, bool tf32) {
-    uint64_t bytes = (uint64_t)splits * sizeof(float);
-
-    for (int i = 0; i < s->way_count; i++) {
-        if (s->ways[i].tile == tile && s->ways[i].splits == splits) return CORNU_OK;
-    }
-    if (splits > 1) {
-        if (!cn_size_mul(bytes, (uint64_t)(rows_of(&s->args) * s->args.filters), &bytes)) return CORNU_OK;
-        cn_cuda_need_scratch(e, bytes);
-    }
-    s->ways[s->way_count++] = (cn_implicit_how){.tile = tile, .tf32 = tf32, .splits = splits};
-    return CORNU_OK;
-}
 
 /* What two steps with the same ways have in common. */
 static cornu_status describe(cn_cuda_executable* e, cn_cuda_step* step, const conv_step* s, const char* kind) {
@@ -165,33 +127,19 @@ static cornu_status describe(cn_cuda_executable* e, cn_cuda_step* step, const co
     return step->problem ? CORNU_OK : CN_NO_MEMORY(sizeof *s);
 }
 
-/* The largest tile of which there are enough; else the sum is split. Small results have one way: there is nothing to gain. */
-static cornu_status find_ways(cn_cuda_executable* e, cn_cuda_step* step, conv_step* s) {
+static cornu_status find_tiles(cn_cuda_executable* e, cn_cuda_step* step, conv_step* s) {
     const cn_conv_args* a = &s->args;
-    int64_t inner = a->channels * a->k_dims[0] * a->k_dims[1] * a->k_dims[2];
-    bool tf32 = cn_cuda_compute_of(e, step->node, rows_of(a), a->filters, inner) == CN_COMPUTE_TF32;
-    cn_implicit_tile guess = CN_IMPLICIT_TILES;
+    bool tf32 = cn_cuda_compute_of(e, step->node, cn_conv_rows(a), a->filters, cn_conv_inner(a)) == CN_COMPUTE_TF32;
 
-    if (rows_of(a) <= 32 || a->filters <= 32) guess = CN_IMPLICIT_32X32;
-    for (int t = CN_IMPLICIT_TILES - 1; t >= 0 && guess == CN_IMPLICIT_TILES; t--) {
-        if (blocks_of(a, (cn_implicit_tile)t) >= ENOUGH_BLOCKS) guess = (cn_implicit_tile)t;
-    }
-    if (guess == CN_IMPLICIT_TILES) guess = blocks_of(a, CN_IMPLICIT_64X64) * MOST_SPLITS >= ENOUGH_BLOCKS ? CN_IMPLICIT_64X64 : CN_IMPLICIT_32X32;
-    CN_TRY(add_way(e, s, guess, splits_for(a, guess), tf32));
-    for (int t = 0; t < CN_IMPLICIT_TILES; t++) {
-        cn_implicit_tile tile = (cn_implicit_tile)t;
-        if (t > 0 && (rows_of(a) <= 32 || a->filters <= 32)) continue;
-        CN_TRY(add_way(e, s, tile, 1, tf32));
-        CN_TRY(add_way(e, s, tile, splits_for(a, tile), tf32));
-    }
-    step->ways = s->way_count;
+    cn_tile_ways_find(e, a, tf32, false, &s->tiles);
+    step->ways = s->tiles.count;
     return step->ways > 1 ? describe(e, step, s, tf32 ? "conv tf32" : "conv") : CORNU_OK;
 }
 
 /* Spans of four read less, but make few threads. */
 static cornu_status find_spans(cn_cuda_executable* e, cn_cuda_step* step, conv_step* s) {
     const cn_conv_args* a = &s->args;
-    int64_t threads = rows_of(a) / 4 * (a->channels / (16 / (int64_t)cornu_dtype_size((cornu_dtype)a->dtype)));
+    int64_t threads = cn_conv_rows(a) / 4 * (a->channels / (16 / (int64_t)cornu_dtype_size((cornu_dtype)a->dtype)));
 
     s->depthwise = true;
     s->how.load_fn = (int)left_act(e, step->node->inputs[0]).fn;
@@ -206,7 +154,7 @@ cornu_status cn_cuda_prepare_conv(cn_cuda_executable* e, cn_cuda_step* step) {
     conv_step* s;
 
     if (is_product(step->node, &args)) {
-        cn_cuda_product product = {.dtype = (cornu_dtype)args.dtype, .rows = rows_of(&args), .columns = args.filters, .inner = args.channels,
+        cn_cuda_product product = {.dtype = (cornu_dtype)args.dtype, .rows = cn_conv_rows(&args), .columns = args.filters, .inner = args.channels,
                                    .act = step->node->attr.conv.act};
         if (left_act(e, step->node->output).fn != CN_EW_copy) product.act = (cn_act){.fn = CN_EW_copy};
         return cn_cuda_prepare_product(e, step, &product);
@@ -216,5 +164,5 @@ cornu_status cn_cuda_prepare_conv(cn_cuda_executable* e, cn_cuda_step* step) {
     s->args = args;
     step->launch = launch;
     if (is_depthwise(e, step->node)) return find_spans(e, step, s);
-    return step->node->op == CN_OP_conv && cn_implicit_fits(&args) ? find_ways(e, step, s) : CORNU_OK;
+    return step->node->op == CN_OP_conv && cn_implicit_fits(&args) ? find_tiles(e, step, s) : CORNU_OK;
 }

@@ -4,13 +4,14 @@
  * [B, T, K] is one product of B T rows. What is left is one axis for the library and a few calls for the others, or all of it for the kernel.
  * The library adds bias and residual and applies relu; every other activation follows by a kernel of our own.
  *
- * Ways of a step: the algorithms that the library proposes; the kernel for few rows, first up to FEW_ROWS of them, last above; the kernel for
- * everything where the library has nothing. */
+ * Ways of a step: the algorithms that the library proposes; the kernel for few rows, first up to FEW_ROWS of them, last above; for more rows
+ * of what tensor cores take, the tiles of convolutions, which apply any activation; the kernel for everything where there is nothing else. */
 #include "backend/cuda/product.h"
 
 #include <stdio.h>
 
 #include "backend/cuda/cublaslt.h"
+#include "backend/cuda/tiles.h"
 #include "base/dtype.h"
 #include "kernels/matmul.h"
 #include "kernels/skinny.h"
@@ -24,6 +25,7 @@ typedef struct product_step {
     int slot; /* of b among the weights, -1: the value */
     bool finish; /* bias or activation of the library's product by our own kernel */
     int skinny;  /* the way by the kernel for few rows, -1: none */
+    cn_tile_ways tiles; /* behind the library's ways */
     int axis; /* of the batch that the library goes through; -1: none */
     cn_lt_product library;
 } product_step;
@@ -196,12 +198,43 @@ static cornu_status launch_kernel(const cn_cuda_step* step, const cn_cuda_frame*
     return CN_CUDA_OK(cn_k_matmul(&frame->queue, &args));
 }
 
+/* The product as a convolution whose kernel is one cell. */
+static cn_conv_args conv_of(const cn_cuda_product* p) {
+    return (cn_conv_args){.dtype = (int)p->dtype, .batch = 1, .channels = p->inner, .filters = p->columns, .groups = 1, .x_dims = {1, 1, p->rows}, .k_dims = {1, 1, 1},
+                          .y_dims = {1, 1, p->rows}, .strides = {1, 1, 1}, .dilation = {1, 1, 1}, .act = cn_cuda_epilogue(&p->act)};
+}
+
+static void find_tiles(cn_cuda_executable* e, const cn_node* node, product_step* s) {
+    const cn_cuda_product* p = &s->product;
+    cn_conv_args args = conv_of(p);
+    cn_compute compute = cn_cuda_compute_of(e, node, p->rows, p->columns, p->inner);
+
+    if (p->batch_ndim > 0 || !p->swapped_b || p->swapped_a || p->rows <= CN_SKINNY_ROWS || !cn_dtype_is_float(p->dtype)) return;
+    if (compute != CN_COMPUTE_TF32 && compute != CN_COMPUTE_F16 && compute != CN_COMPUTE_BF16) return;
+    if (cn_implicit_fits(&args)) cn_tile_ways_find(e, &args, compute == CN_COMPUTE_TF32, true, &s->tiles);
+}
+
+static cornu_status launch_tiles(const cn_cuda_step* step, int way, const cn_cuda_frame* frame) {
+    const product_step* s = step->data;
+    cn_implicit_how how = s->tiles.ways[way];
+    cn_conv_args args = conv_of(&s->product);
+
+    args.x = cn_cuda_in(step, frame, 0);
+    args.kernel = s->slot >= 0 ? frame->weights[s->slot] : cn_cuda_in(step, frame, 1);
+    args.bias = cn_cuda_in(step, frame, 2);
+    args.residual = cn_cuda_in(step, frame, 3);
+    args.y = cn_cuda_out(step, frame);
+    how.partial = frame->scratch;
+    return CN_CUDA_OK(cn_k_implicit(&frame->queue, &args, &how));
+}
+
 /* ---- the step ---- */
 
 static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame) {
     const product_step* s = step->data;
 
     if (step->way == s->skinny) return launch_skinny(step, frame);
+    if (s->tiles.count > 0 && step->way >= s->library.ways) return launch_tiles(step, step->way - s->library.ways, frame);
     if (s->library.ways == 0) return launch_kernel(step, frame);
     return launch_library(step, s->skinny == 0 ? step->way - 1 : step->way, frame);
 }
@@ -218,6 +251,8 @@ static cornu_status find_ways(cn_cuda_executable* e, cn_cuda_step* step, product
         s->skinny = p->rows <= FEW_ROWS || s->library.ways == 0 ? 0 : step->ways;
         step->ways = s->library.ways + 1;
     }
+    find_tiles(e, node, s);
+    if (s->tiles.count > 0) step->ways = s->library.ways + s->tiles.count;
     if (step->ways == 1) return CORNU_OK;
     batch[0] = 0;
     for (int i = 0; i < p->batch_ndim; i++) {
