@@ -1,4 +1,4 @@
-/* Attention in its general form (attention_tensor.cu has another one): y = softmax(scale q k', over the keys that a query sees) v, in one pass over the keys (Milakov and Gimelshein 2018): when a
+/* Attention in its general form (attention_tile.cu and attention_tensor.cu have others): y = softmax(scale q k', over the keys that a query sees) v, in one pass over the keys (Milakov and Gimelshein 2018): when a
  * larger score comes, what was summed before it is scaled down.
  *
  *     block   QUERIES queries of a head and COLUMNS columns of the result; the scores are computed again for further columns

@@ -21,11 +21,10 @@ typedef struct cn_attention_args {
 
 cudaError_t cn_k_attention(const cn_queue* q, const cn_attention_args* a);
 
-/* The same by tensor cores. */
-static inline bool cn_attention_has_tensor(const cn_attention_args* a) {
-    return (a->dtype == CORNU_FLOAT16 || a->dtype == CORNU_BFLOAT16) && a->depth <= 128 && a->width <= 128;
-}
+/* The same for other than float64, depth and width up to 128: half types by tensor cores, float32 by tiles in registers. */
+static inline bool cn_attention_is_narrow(const cn_attention_args* a) { return a->dtype != CORNU_FLOAT64 && a->depth <= 128 && a->width <= 128; }
 cudaError_t cn_k_attention_tensor(const cn_queue* q, const cn_attention_args* a);
+cudaError_t cn_k_attention_tile(const cn_queue* q, const cn_attention_args* a);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,7 @@
 /* Elementwise programs: y = program(inputs), every input broadcast to y.
  *
+ * The common ones have kernels of their own: elementwise_hot.cu. Here is the machine for all others.
+ *
  * A program is in the kernel's arguments, so that all threads read the same step from the constant cache. A thread takes CN_EW_WIDTH
  * neighbouring elements through it, one step after the other: the decoding of a step is paid once for all of them. The accumulator is in
  * registers; values that are needed later lie in shared memory, [slot][element][thread], each thread's own. y may be an input of the same
@@ -64,6 +66,13 @@ UNROLL
             }
             break;
         default:
+            p.contiguous = in.strides[a.ndim - 1] == 1 && a.dims[a.ndim - 1] % WIDTH == 0;
+            if (p.contiguous) {
+                p.at[0] = cn_strided(a.ndim, a.dims, in.strides, first);
+UNROLL
+                for (int k = 1; k < WIDTH; k++) p.at[k] = p.at[0] + k;
+                break;
+            }
 UNROLL
             for (int k = 0; k < WIDTH; k++) p.at[k] = cn_strided(a.ndim, a.dims, in.strides, first + k < last ? first + k : last);
     }
@@ -304,7 +313,10 @@ static cudaError_t launch_program(const cn_queue* q, const cn_ew_args* a) {
 }
 
 extern "C" cudaError_t cn_k_elementwise(const cn_queue* q, const cn_ew_args* a) {
+    cudaError_t error;
+
     if (a->count == 0) return cudaSuccess;
+    if (!a->machine && cn_k_elementwise_hot(q, a, &error)) return error;
     switch (a->kind) {
         case CN_CLASS_FLOAT: return launch_program<float>(q, a);
         case CN_CLASS_DOUBLE: return launch_program<double>(q, a);

@@ -61,6 +61,7 @@ typedef struct cn_ew_args {
     void* out;
     int dtype; /* of the result */
     int kind;  /* cn_class that is computed in */
+    bool machine; /* take the machine for every program: for tests */
     int input_count, code_count, slots;
     int ndim; /* of the result, for EACH: neighbouring axes that all inputs pass alike are one */
     int64_t dims[CORNU_MAX_DIMS];
@@ -70,6 +71,8 @@ typedef struct cn_ew_args {
 
 /* The result may be written over an input of the same size of elements that is DENSE. */
 cudaError_t cn_k_elementwise(const cn_queue* q, const cn_ew_args* a);
+/* The same for the programs of elementwise_hot.cu; false for others, and nothing is done. */
+bool cn_k_elementwise_hot(const cn_queue* q, const cn_ew_args* a, cudaError_t* out);
 
 typedef struct cn_complex_cast_args {
     const void* x;

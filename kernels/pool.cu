@@ -4,9 +4,11 @@
  *
  * Small windows, and integers: one thread an output, neighbours along the channels. Large ones (global pooling): one block an output cell and up to 32
  * channels; the threads share out the window's cells and join what they found in a tree, always in the same order.
+ * Both have a form for float32, float16 and bfloat16 whose threads take 16 bytes of channels at once, where channels are a multiple of that.
  * Sums in float32 (double for float64),  of integers in int64 or uint64. y must not alias x. */
 #include "kernels/pool.h"
 
+#include "kernels/rows.h"
 #include "kernels/tile.h"
 
 namespace {
@@ -122,6 +124,95 @@ CN_KERNEL(POOL_THREADS) pool_block_per_cell(cn_pool_args a, int64_t cells, int64
     }
 }
 
+/* ---- vectors of channels ---- */
+
+template <typename E>
+struct channels_of {
+    enum { EACH = 16 / sizeof(E) };
+    float v[EACH];
+
+    CN_DEVICE void start(bool mean) {
+        CN_ROW_UNROLL
+        for (int k = 0; k < EACH; k++) v[k] = mean ? 0.0f : -INFINITY;
+    }
+    CN_DEVICE void take(bool mean, const void* x, int64_t at) {
+        const cn_row_vector<E> part = *reinterpret_cast<const cn_row_vector<E>*>(static_cast<const E*>(x) + at);
+        CN_ROW_UNROLL
+        for (int k = 0; k < EACH; k++) v[k] = join(mean, v[k], cn_widen(part.v[k]));
+    }
+    CN_DEVICE void store(const cn_pool_args& a, const pool_window& w, int64_t at) const {
+        cn_row_vector<E> part;
+        CN_ROW_UNROLL
+        for (int k = 0; k < EACH; k++) cn_narrow(&part.v[k], a.mean ? v[k] / static_cast<float>(w.count) : v[k]);
+        *reinterpret_cast<cn_row_vector<E>*>(static_cast<E*>(a.y) + at) = part;
+    }
+};
+
+template <typename E>
+CN_KERNEL_BLOCKS(256, 2) pool_vector_per_thread(cn_pool_args a, int64_t count) {
+    enum { EACH = channels_of<E>::EACH };
+    for (CN_ITEMS(i, count / EACH)) {
+        int64_t vector, o[3];
+        const int64_t n = cell_of(a, cn_split(i, a.channels / EACH, &vector), o);
+        const pool_window w = window_of(a, o);
+        channels_of<E> sum;
+        sum.start(a.mean);
+        for (int64_t d = 0; d < w.size[0]; d++) {
+            for (int64_t h = 0; h < w.size[1]; h++) {
+                const int64_t row = ((n * a.x_dims[0] + w.from[0] + d) * a.x_dims[1] + w.from[1] + h) * a.x_dims[2] + w.from[2];
+                for (int64_t c = 0; c < w.size[2]; c++) sum.take(a.mean, a.x, (row + c) * a.channels + vector * EACH);
+            }
+        }
+        sum.store(a, w, i * EACH);
+    }
+}
+
+/* As pool_block_per_cell; tiles: of channel vectors, of one cell. */
+template <typename E>
+CN_KERNEL_BLOCKS(POOL_THREADS, 2) pool_vectors_per_cell(cn_pool_args a, int64_t cells, int64_t tiles) {
+    enum { EACH = channels_of<E>::EACH };
+    CN_SHARED(float, sums, [EACH][POOL_THREADS]);
+    const unsigned lane = threadIdx.y * blockDim.x + threadIdx.x;
+
+    for (int64_t item = blockIdx.x; item < cells * tiles; item += gridDim.x) {
+        int64_t tile, o[3];
+        const int64_t cell = cn_split(item, tiles, &tile), channel = (tile * blockDim.x + threadIdx.x) * EACH, n = cell_of(a, cell, o);
+        const pool_window w = window_of(a, o);
+        channels_of<E> sum;
+        sum.start(a.mean);
+        for (int64_t i = threadIdx.y; i < w.count && channel < a.channels; i += blockDim.y) {
+            int64_t at[3];
+            at[0] = cn_split(cn_split(i, w.size[2], &at[2]), w.size[1], &at[1]);
+            const int64_t place = ((n * a.x_dims[0] + w.from[0] + at[0]) * a.x_dims[1] + w.from[1] + at[1]) * a.x_dims[2] + w.from[2] + at[2];
+            sum.take(a.mean, a.x, place * a.channels + channel);
+        }
+        for (int k = 0; k < EACH; k++) sums[k][lane] = sum.v[k];
+        for (unsigned rows = blockDim.y / 2; rows > 0; rows /= 2) {
+            __syncthreads();
+            if (threadIdx.y >= rows) continue;
+            for (int k = 0; k < EACH; k++) sums[k][lane] = join(a.mean, sums[k][lane], sums[k][lane + rows * blockDim.x]);
+        }
+        for (int k = 0; k < EACH; k++) sum.v[k] = sums[k][lane];
+        if (threadIdx.y == 0 && channel < a.channels) sum.store(a, w, cell * a.channels + channel);
+        __syncthreads();
+    }
+}
+
+template <typename E>
+cudaError_t launch_vectors(const cn_queue* q, const cn_pool_args* a, int64_t cells, int64_t in_window) {
+    const int64_t vectors = a->channels / channels_of<E>::EACH, count = cells * vectors;
+    unsigned across = 1, along = 1;
+
+    while (across < 32 && across < vectors) across *= 2;
+    while (along < POOL_THREADS / across && along * 4 < in_window) along *= 2;
+    if (in_window < 32) {
+        const unsigned threads = count >= 16384 ? 256 : count > 64 ? 64 : 32;
+        return cn_launch(q, pool_vector_per_thread<E>, cn_blocks(count, static_cast<int>(threads)), dim3(threads), 0, *a, cells * a->channels);
+    }
+    const int64_t tiles = (vectors + across - 1) / across;
+    return cn_launch(q, pool_vectors_per_cell<E>, cn_tile_grid(cells * tiles), dim3(across, along), 0, *a, cells, tiles);
+}
+
 /* The integers' form, for division and comparison: signed, but of uint64. */
 template <int D, typename T>
 struct pool_domain {
@@ -150,6 +241,11 @@ extern "C" cudaError_t cn_k_pool(const cn_queue* q, const cn_pool_args* a) {
 
     while (across < 32 && across < a->channels) across *= 2;
     while (along < POOL_THREADS / across && along * 4 < in_window) along *= 2;
+    if (cn_class_of(a->dtype) == CN_CLASS_FLOAT && a->channels % (16 / cn_element_size(a->dtype)) == 0 &&
+        (reinterpret_cast<uintptr_t>(a->x) | reinterpret_cast<uintptr_t>(a->y)) % 16 == 0) {
+        if (a->dtype == CORNU_FLOAT32) return launch_vectors<float>(q, a, cells, in_window);
+        return a->dtype == CORNU_FLOAT16 ? launch_vectors<__half>(q, a, cells, in_window) : launch_vectors<__nv_bfloat16>(q, a, cells, in_window);
+    }
     const auto run = [&](auto domain) {
         using Domain = decltype(domain);
         using T = typename pool_domain<Domain::dtype, typename Domain::sum>::sum;

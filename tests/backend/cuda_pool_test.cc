@@ -37,6 +37,10 @@ const Shape kShapes[] = {
     {{1, 9, 9, 40}, {9, 9}, {1, 1}, {2, 0}, {0, 2}},
     {{3, 130, 1}, {128}, {1}, {0}, {0}},
     {{1, 5, 6, 7, 2}, {5, 6, 7}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}},
+    {{2, 8, 7, 40}, {3, 2}, {2, 1}, {1, 0}, {1, 2}}, // channels by vectors
+    {{1, 3, 3, 8}, {2, 2}, {3, 3}, {3, 3}, {3, 3}},
+    {{2, 7, 7, 280}, {7, 7}, {1, 1}, {0, 0}, {0, 0}},
+    {{1, 4, 5, 6, 24}, {2, 2, 2}, {1, 2, 3}, {0, 1, 1}, {1, 1, 0}},
 };
 
 const Shape kAdaptive[] = {
@@ -45,6 +49,7 @@ const Shape kAdaptive[] = {
     {{1, 3, 2, 2}, {5, 7}, {}, {}, {}}, // more cells out than in
     {{1, 17, 19, 35}, {1, 2}, {}, {}, {}},
     {{1, 4, 5, 6, 2}, {2, 3, 1}, {}, {}, {}},
+    {{1, 7, 9, 16}, {3, 2}, {}, {}, {}},
 };
 
 TEST(CudaPool, Shapes) {
@@ -74,7 +79,7 @@ TEST(CudaPool, Integers) {
 
 TEST(CudaPool, NotFinite) {
     for (cornu_dtype dtype : kFloats) {
-        for (int i : {0, 1, 2, 5, 6}) {
+        for (int i : {0, 1, 2, 5, 6, 9, 10, 11}) {
             for (cn_pool_kind kind : {CN_POOL_MAX, CN_POOL_AVG}) expect_pool(dtype, CN_OP_pool, kind, kShapes[i], true);
         }
     }

@@ -154,7 +154,7 @@ void expect_attention(cornu_dtype dtype, const Heads& s, bool special = false) {
     a.attention.zero_rows = s.zero_rows;
     snprintf(text, sizeof text, "attention heads %d/%d, %d queries, %d keys, depth %d, mask %d%s%s", (int)s.heads, (int)s.kv_heads, (int)s.queries, (int)s.keys, (int)s.depth, s.mask,
              s.causal ? " causal" : "", s.zero_rows ? " zero_rows" : "");
-    EXPECT_EQ(expect_ways(c, c.node(CN_OP_attention, in, a), CORNU_PRECISION_STRICT, tolerance_of(dtype), text), (dtype == CORNU_FLOAT16 || dtype == CORNU_BFLOAT16) && s.depth <= 128 && s.width <= 128 ? 2 : 1);
+    EXPECT_EQ(expect_ways(c, c.node(CN_OP_attention, in, a), CORNU_PRECISION_STRICT, tolerance_of(dtype), text), dtype != CORNU_FLOAT64 && s.depth <= 128 && s.width <= 128 ? 2 : 1);
 }
 
 TEST(CudaAttention, Masks) {

@@ -2,6 +2,9 @@
 #include "backend/cuda/cuda.h"
 #include "kernels/attention.h"
 
+/* The other way is that of narrow heads. Few keys and queries in float32 leave most of a larger tile empty. */
+static int general_way(const cn_attention_args* a) { return a->dtype == CORNU_FLOAT32 && a->keys <= 32 && a->queries <= 16 ? 0 : 1; }
+
 static cornu_status launch_attention(const cn_cuda_step* step, const cn_cuda_frame* frame) {
     cn_attention_args a = *(const cn_attention_args*)step->data;
 
@@ -10,8 +13,8 @@ static cornu_status launch_attention(const cn_cuda_step* step, const cn_cuda_fra
     a.v = cn_cuda_in(step, frame, 2);
     a.mask = cn_cuda_in(step, frame, 3);
     a.y = cn_cuda_out(step, frame);
-    if (cn_attention_has_tensor(&a) && step->way == 0) return CN_CUDA_OK(cn_k_attention_tensor(&frame->queue, &a));
-    return CN_CUDA_OK(cn_k_attention(&frame->queue, &a));
+    if (!cn_attention_is_narrow(&a) || step->way == general_way(&a)) return CN_CUDA_OK(cn_k_attention(&frame->queue, &a));
+    return CN_CUDA_OK(a.dtype == CORNU_FLOAT32 ? cn_k_attention_tile(&frame->queue, &a) : cn_k_attention_tensor(&frame->queue, &a));
 }
 
 cornu_status cn_cuda_prepare_attention(cn_cuda_executable* e, cn_cuda_step* step) {
@@ -38,7 +41,7 @@ cornu_status cn_cuda_prepare_attention(cn_cuda_executable* e, cn_cuda_step* step
         stride *= mask->dims[i];
     }
     step->launch = launch_attention;
-    if (!cn_attention_has_tensor(a)) return CORNU_OK;
+    if (!cn_attention_is_narrow(a)) return CORNU_OK;
     step->ways = 2;
     step->problem = cn_arena_format(&e->arena, "attention %s %lld of %lld/%lld heads %lldx%lldx%lldx%lld%s%s", cornu_dtype_name((cornu_dtype)a->dtype), (long long)a->batch,
                                     (long long)a->heads, (long long)a->kv_heads, (long long)a->queries, (long long)a->keys, (long long)a->depth, (long long)a->width,
