@@ -280,7 +280,11 @@ CORNU_API cornu_status cornu_model_get_variable(cornu_model* model, const char* 
  * sessions; their next run uses the new values. */
 CORNU_API cornu_status cornu_model_set_variable(cornu_model* model, const char* path, const cornu_tensor* value);
 
-typedef enum cornu_json_part { CORNU_JSON_CONFIG = 0, CORNU_JSON_METADATA = 1 } cornu_json_part;
+typedef enum cornu_json_part {
+    CORNU_JSON_CONFIG = 0,
+    CORNU_JSON_METADATA = 1,
+    CORNU_JSON_COMPILE = 2 /* compile_config of an archive, training_config of legacy HDF5; read only */
+} cornu_json_part;
 
 /* The JSON text of the value at a JSON pointer (RFC 6901: "" is the whole document, "/config/layers/1/config/units"),
  * in its original spelling where it was not changed. The text is the caller's: cornu_free. */

@@ -40,10 +40,10 @@ double cli_parameter_bytes(const info_report* report, int64_t count) {
     return all > 0 ? (double)report->info.weight_bytes * ((double)count / (double)all) : 0;
 }
 
-/* The JSON text at a pointer in the config; NULL where it is not there or null. Library memory. */
-static char* config_text(cornu_model* model, const char* pointer) {
+/* The JSON text at a pointer in the compile state; NULL where it is not there or null. Library memory. */
+static char* compile_text(cornu_model* model, const char* pointer) {
     char* text = NULL;
-    if (cornu_model_get_json(model, CORNU_JSON_CONFIG, pointer, &text) != CORNU_OK) return NULL;
+    if (cornu_model_get_json(model, CORNU_JSON_COMPILE, pointer, &text) != CORNU_OK) return NULL;
     if (strcmp(text, "null") != 0) return text;
     cornu_free(text);
     return NULL;
@@ -53,12 +53,11 @@ static void gather(info_report* report) {
     cornu_session_options options = CORNU_SESSION_OPTIONS_INIT;
     struct stat file;
     if (stat(report->path, &file) == 0 && S_ISREG(file.st_mode)) report->file_bytes = (uint64_t)file.st_size;
-    char* compile = config_text(report->model, "/compile_config");
-    /* Legacy HDF5 has its compile state beside the config. */
-    report->compiled = (compile != NULL && strcmp(compile, "{}") != 0) || report->info.optimizer != NULL;
+    char* compile = compile_text(report->model, "");
+    report->compiled = compile != NULL && strcmp(compile, "{}") != 0;
     cornu_free(compile);
-    report->loss = config_text(report->model, "/compile_config/loss");
-    report->metrics = config_text(report->model, "/compile_config/metrics");
+    report->loss = compile_text(report->model, "/loss");
+    report->metrics = compile_text(report->model, "/metrics");
     report->layer_count = cornu_model_layer_count(report->model);
     if (report->layer_count <= 0) {
         report->layer_count = 0;

@@ -269,17 +269,26 @@ cornu_status cornu_model_load_weights(cornu_model* model, const char* path, cons
 
 /* ---- JSON ---- */
 
+/* The root of a part, NULL where the file has none. Legacy HDF5 has its compile state beside the config. */
+static const cn_json* part_of(cn_document* doc, cornu_json_part part) {
+    cn_json_doc* training = cn_document_training_doc(doc);
+    cn_json_doc* json = part == CORNU_JSON_METADATA ? cn_document_metadata_doc(doc) : cn_document_config_doc(doc);
+
+    if (part == CORNU_JSON_COMPILE && training) return cn_json_root(training);
+    if (!json) return NULL;
+    return part == CORNU_JSON_COMPILE ? cn_json_get(cn_json_root(json), "compile_config") : cn_json_root(json);
+}
+
 static cornu_status print_json(cornu_model* model, cornu_json_part part, const char* pointer, char** out) {
+    static const char* const names[] = {"config", "metadata", "compile state"};
     cn_document* doc = model->document;
-    cn_json_doc* json = part == CORNU_JSON_CONFIG ? cn_document_config_doc(doc) : cn_document_metadata_doc(doc);
-    cn_json* node;
+    const cn_json* root = part_of(doc, part);
+    const cn_json* node;
     cornu_status st = CORNU_OK;
     cn_buf text = {0};
 
-    if (!json)
-        return CN_FAIL(NOT_FOUND, "%s: the file has no %s", cn_document_name(doc),
-                       part == CORNU_JSON_CONFIG ? "config" : "metadata");
-    node = cn_json_pointer(cn_json_root(json), pointer);
+    if (!root) return CN_FAIL(NOT_FOUND, "%s: the file has no %s", cn_document_name(doc), names[part]);
+    node = cn_json_pointer((cn_json*)root, pointer);
     if (!node) return CN_FAIL(NOT_FOUND, "%s: there is nothing at '%s'", cn_document_name(doc), pointer);
     CN_STEP(cn_json_print(node, &text));
     CN_STEP(cn_buf_check(&text));
@@ -296,8 +305,8 @@ cornu_status cornu_model_get_json(cornu_model* model, cornu_json_part part, cons
     CHECK(out, "cornu_model_get_json: out is NULL");
     *out = NULL;
     CHECK(model && pointer, "cornu_model_get_json: model or pointer is NULL");
-    CHECK(part == CORNU_JSON_CONFIG || part == CORNU_JSON_METADATA, "cornu_model_get_json: %d is no part of a model",
-          (int)part);
+    CHECK(part == CORNU_JSON_CONFIG || part == CORNU_JSON_METADATA || part == CORNU_JSON_COMPILE,
+          "cornu_model_get_json: %d is no part of a model", (int)part);
     (void)pthread_rwlock_rdlock(&model->lock);
     st = print_json(model, part, pointer, out);
     (void)pthread_rwlock_unlock(&model->lock);

@@ -14,7 +14,7 @@ typedef struct walk {
     char text[300];    /* backs place */
 } walk;
 
-#define CONVERT "Write it anew: 'cornu convert' brings it to the form of Keras 3.15."
+#define CONVERT "Write it anew: 'cornu convert --dialect keras' brings it to the form of Keras 3.15."
 #define CUSTOM "Pass the class as custom_objects={...} to load_model, or register it; tell check its name with --custom."
 
 static bool begins(const char* text, const char* begin) { return strncmp(text, begin, strlen(begin)) == 0; }

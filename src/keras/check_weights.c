@@ -7,7 +7,7 @@
 #include "keras/naming.h"
 #include "keras/optimizer.h"
 
-#define CONVERT "Write it anew: 'cornu convert' stores the weights where Keras 3.15 looks for them."
+#define CONVERT "Write it anew: 'cornu convert --dialect keras' stores the weights where Keras 3.15 looks for them."
 
 /* ---- where layers' variables are ---- */
 
@@ -109,7 +109,7 @@ static cornu_status check_members(const cn_document* doc, const cn_layer* model,
 /* ---- the optimizer ---- */
 
 static cornu_status check_optimizer(const cn_document* doc, cn_check* check, cn_arena* arena) {
-    static const char remedy[] = "Convert it with 'cornu convert', or train on with a new optimizer.";
+    static const char remedy[] = "Convert it with 'cornu convert --dialect keras', or train on with a new optimizer.";
     cn_optimizer_state state;
     cn_optimizer_layout wanted;
     cornu_status st = cn_optimizer_state_of(doc, arena, &state);
@@ -123,9 +123,17 @@ static cornu_status check_optimizer(const cn_document* doc, cn_check* check, cn_
     if (state.count == 0)
         return cn_check_add(check, CORNU_NOTE, "keras", "no-optimizer-state", "optimizer", "Nothing, if training need not go on where it ended.",
                             "the model is compiled, but no variables of the optimizer are stored; Keras starts it anew");
+    if (state.optimizer->inner_count > 0 && !state.optimizer->config)
+        return cn_check_add(check, CORNU_PROBLEM, "keras", "optimizer-state", "optimizer", "Call keras.config.set_dtype_policy('mixed_float16') before loading it.",
+                            "its variables are those of a LossScaleOptimizer, which the config does not name: Keras puts it around %s only where "
+                            "mixed_float16 is the policy of the whole program, else it warns, skips them and starts the optimizer anew",
+                            state.optimizer->inner->class_name);
     st = cn_optimizer_make_layout(state.optimizer, state.trained, state.trained_count, CN_OPTIMIZER_KERAS3, arena, &wanted);
     if (st == CORNU_UNSUPPORTED) return CORNU_OK;
     CN_TRY(st);
+    if (state.layout.outdated)
+        return cn_check_add(check, CORNU_PROBLEM, "keras", "optimizer-state", "optimizer", CONVERT,
+                            "the variables of %s are in the order of a Keras before 3.10, which Keras refuses", state.optimizer->class_name);
     for (size_t i = 0; i < state.trained_count; i++) {
         if (state.trained[i].uncertain) return CORNU_OK;
     }

@@ -1,4 +1,5 @@
-"""Variables and archives beyond 4 GiB load within little memory: a sparse .weights.h5, a sparse .keras (ZIP64), a sparse legacy .h5."""
+"""Variables and archives beyond 4 GiB: a sparse .weights.h5, a sparse .keras (ZIP64) and a sparse legacy .h5 load within little memory, and the last
+becomes a .keras of ZIP64 within that of its weights and 64 MiB."""
 import json
 import os
 import resource
@@ -6,6 +7,7 @@ import shutil
 import struct
 import sys
 import tempfile
+import zipfile
 import zlib
 
 import report
@@ -33,6 +35,8 @@ def main():
         legacy = os.path.join(folder, "big.h5")
         sparse_h5(legacy, "model_weights/dense", config())
         check(cornu, legacy, "h5", out)
+        os.remove(archive)
+        convert(cornu, legacy, os.path.join(folder, "made.keras"), out)
     finally:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -121,6 +125,28 @@ def check(cornu, path, kind, out):
         out.fail(title, f"it took {used} KiB of memory, {LIMIT_KIB} are allowed")
     else:
         out.ok(title)
+
+
+def convert(cornu, source, target, out):
+    import h5py
+
+    if shutil.disk_usage(os.path.dirname(target)).free < 3 * ROWS * COLUMNS * 4:
+        out.skip("large.convert", "there is no room for it on the disk")
+        return
+    code, _, error = report.run(cornu, "convert", source, target, timeout=1800)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    if code:
+        out.fail("large.convert", f"cornu convert ended with {code}: {error}")
+        return
+    with zipfile.ZipFile(target) as archive, archive.open("model.weights.h5") as member, h5py.File(member, "r") as h5:
+        last = h5["layers/dense/vars/0"][-1, -4:].tolist()
+    if last != [1, 2, 3, 4]:
+        out.fail("large.convert", f"the last elements are {last}")
+    elif used > (ROWS * COLUMNS * 4 >> 10) + (64 << 10):
+        out.fail("large.convert", f"it took {used} KiB of memory")
+    else:
+        out.ok("large.convert")
+        print(f"FIGURE large_convert_memory {used >> 10} MiB")
 
 
 if __name__ == "__main__":

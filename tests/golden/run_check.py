@@ -77,9 +77,10 @@ def run_good(cornu, folder, options, out):
     import keras
 
     import models
+    import run_training
 
     for name, make in models.CASES.items():
-        if not report.chosen(name, options.only) or name.startswith("optimizer_") and name[-1] in "aeimn":
+        if not report.chosen(name, options.only) or (name.startswith("optimizer_") and name[10:] not in run_training.SHORT):
             continue
         path = os.path.join(folder, name + ".keras")
         keras.backend.clear_session()
@@ -110,6 +111,15 @@ def rename_groups(h5):
     for name in list(h5["layers"]):
         h5.move("layers/" + name, "layers\\" + name)
     del h5["layers"]
+
+
+def early_product(h5):
+    """Nadam's product before the slots, as Keras wrote it before 3.10."""
+    stored = h5["optimizer/vars"]
+    values = [stored[str(i)][()] for i in range(len(stored))]
+    for i, value in enumerate([*values[:2], values[-1], *values[2:-1]]):
+        del stored[str(i)]
+        stored[str(i)] = value
 
 
 def fewer_slots(h5):
@@ -143,7 +153,9 @@ CHANGES = {  # name: (part, change, code)
     "more_data": ("h5", more_data, "variable-count"),
     "separators": ("h5", rename_groups, "separator"),
     "slots": ("h5", fewer_slots, "optimizer-state"),
+    "no_optimizer": ("config", lambda t: t["compile_config"].pop("optimizer"), "missing-optimizer"),
     "nothing": ("config", lambda t: None, None),
+    "nadam_order": ("h5", early_product, "optimizer-state"),
 }
 
 
@@ -153,16 +165,20 @@ def run_changed(cornu, folder, options, out):
 
     import models
 
-    source = os.path.join(folder, "source.keras")
-    model = models.compiled(models.mlp(keras.layers.BatchNormalization()), metrics=["mae"])
-    model.optimizer.build(model.trainable_variables)
-    model.save(source)
-    with zipfile.ZipFile(source) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
+    def members_of(optimizer):
+        source = os.path.join(folder, "source.keras")
+        model = models.compiled(models.mlp(keras.layers.BatchNormalization()), optimizer, metrics=["mae"])
+        model.optimizer.build(model.trainable_variables)
+        model.save(source)
+        with zipfile.ZipFile(source) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+
+    sources = {"adam": members_of("adam"), "nadam": members_of("nadam")}
     for name, (part, change, code) in CHANGES.items():
         if not report.chosen("changed_" + name, options.only):
             continue
         path = os.path.join(folder, name + ".keras")
+        members = sources["nadam" if name.startswith("nadam") else "adam"]
         new = dict(members)
         if part == "config":
             tree = json.loads(members["config.json"])
