@@ -93,19 +93,19 @@ struct values {
 /* Products and sums are rounded apart, as in the machine. */
 template <typename E, int FORM>
 CN_DEVICE void run(const program& p, values<E>& x, const values<E>& z, const values<E>& b) {
-    if (FORM == GATE) {
+    if constexpr (FORM == GATE) {
         values<E> g = z;
         g.act(p.fn);
         UNROLL
         for (int k = 0; k < values<E>::EACH; k++) x.v[k] = __fmul_rn(x.v[k], g.v[k]);
-        return;
+    } else {
+        UNROLL
+        for (int k = 0; k < values<E>::EACH; k++) {
+            if (FORM == ADD_ACT) x.v[k] = __fadd_rn(x.v[k], z.v[k]);
+            if (FORM == SCALE_SHIFT_ACT) x.v[k] = __fadd_rn(__fmul_rn(x.v[k], z.v[k]), b.v[k]);
+        }
+        x.act(p.fn);
     }
-    UNROLL
-    for (int k = 0; k < values<E>::EACH; k++) {
-        if (FORM == ADD_ACT) x.v[k] = __fadd_rn(x.v[k], z.v[k]);
-        if (FORM == SCALE_SHIFT_ACT) x.v[k] = __fadd_rn(__fmul_rn(x.v[k], z.v[k]), b.v[k]);
-    }
-    x.act(p.fn);
 }
 
 template <typename E, int FORM>

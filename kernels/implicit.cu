@@ -42,7 +42,7 @@ struct element_of {
 
 template <int Rows, int Columns>
 struct tile_shape {
-    static const int rows = Rows, columns = Columns;
+    enum { rows = Rows, columns = Columns };
     static const int threads = Rows == 32 ? 64 : 128;
 };
 

@@ -25,7 +25,7 @@
 #include <cuda_runtime.h>
 
 #define CN_DEVICE __device__ __forceinline__
-#define CN_DEVICE_NOINLINE __device__ __noinline__
+#define CN_DEVICE_NOINLINE inline __device__ __noinline__
 #define CN_KERNEL(threads) static __global__ void __launch_bounds__(threads)
 #define CN_KERNEL_BLOCKS(threads, blocks) static __global__ void __launch_bounds__(threads, blocks)
 #define CN_SHARED(type, name, dims) __shared__ type name dims
