@@ -288,6 +288,12 @@ TEST(CudaSession, ModesHaveBitsOfTheirOwn) {
 
 // ---- threads ----
 
+#ifdef __SANITIZE_THREAD__
+const int kRuns = 4; // host execution takes ten seconds for each
+#else
+const int kRuns = 12;
+#endif
+
 // Four threads, each with a session of another precision and with shapes of its own, while weights change: every result is that of the one
 // or of the other weights, all of it.
 TEST(CudaSession, ThreadsAndNewWeights) {
@@ -312,7 +318,7 @@ TEST(CudaSession, ThreadsAndNewWeights) {
         for (int t = 0; t < 4; t++) {
             threads.emplace_back([&, t] {
                 Session s(model, precisions[t]);
-                for (int i = 0; i < 12; i++) {
+                for (int i = 0; i < kRuns; i++) {
                     Floats y = s.run(1 + t + i % 2);
                     if (y != want[t][0][i % 2] && y != want[t][1][i % 2]) wrong++;
                 }
