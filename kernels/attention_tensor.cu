@@ -212,19 +212,15 @@ CN_DEVICE void add_values(const E* values, const float (&weight)[KEYS / 8][4], f
     }
 }
 
-/* Columns `column` and the next of row r. */
+/* Columns first, first + 1, first + 8, first + 9 ... of a row that sees no key: the mean of all values, or 0. */
 template <typename E>
-CN_DEVICE void put(const cn_attention_args& a, const place<E>& p, int64_t row, int column, bool any, float top, float sum, const float* total) {
-    if (p.first + row >= a.queries) return;
-    if (any && top == -INFINITY) sum = NAN;
-    for (int i = 0; i < 2 && column + i < a.width; i++) {
-        float result = any ? total[i] / sum : 0.0f;
-        if (!any && !a.zero_rows) { /* the mean of all values */
-            cn_long_sum<float> mean;
-            for (int64_t k = 0; k < a.keys; k++) mean.add(cn_widen(p.v[k * a.width + column + i]));
-            result = mean.value() / static_cast<float>(a.keys);
-        }
-        cn_narrow(p.y + row * a.width + column + i, result);
+CN_DEVICE void put_unseen(const cn_attention_args& a, const place<E>& p, int64_t row, int first) {
+    NO_UNROLL
+    for (int64_t column = first; column < a.width; column += column % 2 != 0 ? 7 : 1) {
+        cn_long_sum<float> mean;
+        NO_UNROLL
+        for (int64_t k = 0; k < (a.zero_rows ? 0 : a.keys); k++) mean.add(cn_widen(p.v[k * a.width + column]));
+        cn_narrow(p.y + row * a.width + column, a.zero_rows ? 0.0f : mean.value() / static_cast<float>(a.keys));
     }
 }
 
@@ -275,8 +271,17 @@ CN_KERNEL_BLOCKS(WARPS * 32, 1) attend_tensor(cn_attention_args a) {
             sum += __shfl_xor_sync(CN_ALL_LANES, sum, width);
             any |= __shfl_xor_sync(CN_ALL_LANES, any, width);
         }
+        if (p.first + row + 8 * r >= a.queries) continue;
+        if (!any) {
+            put_unseen(a, p, row + 8 * r, lane % 4 * 2);
+            continue;
+        }
+        if (rows.top[r] == -INFINITY) sum = NAN;
         UNROLL
-        for (int n = 0; n < D / 8; n++) put(a, p, row + 8 * r, n * 8 + lane % 4 * 2, any != 0, rows.top[r], sum, &total[n][2 * r]);
+        for (int i = 0; i < D / 4; i++) {
+            const int column = i / 2 * 8 + lane % 4 * 2 + i % 2;
+            if (column < a.width) cn_narrow(p.y + (row + 8 * r) * a.width + column, total[i / 2][2 * r + i % 2] / sum);
+        }
     }
 }
 

@@ -22,8 +22,10 @@
 
 #ifdef CN_HOST_EXECUTION
 #define UNROLL
+#define NO_UNROLL
 #else
 #define UNROLL _Pragma("unroll")
+#define NO_UNROLL _Pragma("unroll 1")
 #endif
 
 namespace {
@@ -131,6 +133,17 @@ struct running {
     }
 };
 
+/* Columns first to first + 3, first + 64 ... of a row that sees no key: the mean of all values, or 0. */
+CN_DEVICE void put_unseen(const cn_attention_args& a, const place& p, int64_t row, int first) {
+    NO_UNROLL
+    for (int64_t column = first; column < a.width; column += column % 4 == 3 ? 61 : 1) {
+        cn_long_sum<float> mean;
+        NO_UNROLL
+        for (int64_t k = 0; k < (a.zero_rows ? 0 : a.keys); k++) mean.add(p.v[k * a.width + column]);
+        p.y[row * a.width + column] = a.zero_rows ? 0.0f : mean.value() / static_cast<float>(a.keys);
+    }
+}
+
 template <int D>
 CN_KERNEL_BLOCKS(THREADS, 1) attend_tile(cn_attention_args a) {
     enum { PITCH = QUERIES + 4, KEY_PITCH = KEYS + 4, GROUPS = D / 64, ROOM = PART * (D > KEY_PITCH ? D : KEY_PITCH) };
@@ -203,18 +216,16 @@ CN_KERNEL_BLOCKS(THREADS, 1) attend_tile(cn_attention_args a) {
             sum += __shfl_xor_sync(CN_ALL_LANES, sum, w);
             any |= __shfl_xor_sync(CN_ALL_LANES, any, w);
         }
-        if (any && rows[r].top == -INFINITY) sum = NAN;
+        if (p.first + q + r >= a.queries) continue;
+        if (!any) {
+            put_unseen(a, p, q + r, c);
+            continue;
+        }
+        if (rows[r].top == -INFINITY) sum = NAN;
         UNROLL
         for (int i = 0; i < 4 * GROUPS; i++) {
             const int column = i / 4 * 64 + c + i % 4;
-            if (p.first + q + r >= a.queries || column >= width) continue;
-            float result = any ? total[i / 4][r][i % 4] / sum : 0.0f;
-            if (!any && !a.zero_rows) { /* the mean of all values */
-                cn_long_sum<float> mean;
-                for (int64_t k = 0; k < a.keys; k++) mean.add(p.v[k * width + column]);
-                result = mean.value() / static_cast<float>(a.keys);
-            }
-            p.y[static_cast<int64_t>(q + r) * width + column] = result;
+            if (column < width) p.y[static_cast<int64_t>(q + r) * width + column] = total[i / 4][r][i % 4] / sum;
         }
     }
 }

@@ -52,6 +52,19 @@ struct alignas(4 * sizeof(E)) quad {
         UNROLL
         for (size_t i = 0; i < sizeof(E); i++) words[i] = 0;
     }
+    CN_DEVICE void read(const E* from) { /* aligned */
+        if constexpr (sizeof(E) == 4) {
+            const uint4 all = *reinterpret_cast<const uint4*>(from);
+            words[0] = all.x;
+            words[1] = all.y;
+            words[2] = all.z;
+            words[3] = all.w;
+        } else {
+            const uint2 all = *reinterpret_cast<const uint2*>(from);
+            words[0] = all.x;
+            words[1] = all.y;
+        }
+    }
     CN_DEVICE void set(int i, E v) {
         const uint32_t bits = bits_of(v);
         if (sizeof(E) == 4) words[i] = bits;
@@ -251,13 +264,19 @@ CN_DEVICE void multiply(const block<E, R>& m, const quad<E> (&held)[HELD], const
         UNROLL
         for (int i = 0; i < 4; i++) accumulate<R>(sum, (sizeof(E) == 2 ? held[k + i].again() : held[k + i]).widened(), old.of(i));
     }
+    int at = HELD * width; /* of row k */
     NO_UNROLL
     for (int k = HELD; STREAMED && k < rows; k += 4) {
         const old_state<R> old(x + k * R);
+        quad<E> row[4];
         UNROLL
         for (int i = 0; i < 4; i++) {
-            if (k + i < rows) accumulate<R>(sum, reinterpret_cast<const quad<E>*>(w + static_cast<int64_t>(k + i) * width)->widened(), old.of(i));
+            row[i].clear();
+            if (k + i < rows) row[i].read(w + at);
+            at += width;
         }
+        UNROLL
+        for (int i = 0; i < 4; i++) accumulate<R>(sum, row[i].widened(), old.of(i));
     }
     UNROLL
     for (int r = 0; r < R; r++) {
