@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/sized.h"
 #include "keras/check.h"
 #include "session/model.h"
 
@@ -93,15 +94,11 @@ done:
 int64_t cornu_check_count(const cornu_check* check) { return check ? (int64_t)check->findings.count : 0; }
 
 cornu_status cornu_check_get(const cornu_check* check, int64_t index, cornu_finding* finding) {
-    size_t size;
-
     if (!check || !finding) return CN_FAIL(BAD_ARGUMENT, "cornu_check_get: check or finding is NULL");
-    if (finding->size < sizeof finding->size)
-        return CN_FAIL(BAD_ARGUMENT, "cornu_finding.size is %zu; set it to the size of the struct", finding->size);
+    CN_TRY(cn_sized_check(&finding->size, "cornu_finding"));
     if (index < 0 || (size_t)index >= check->findings.count)
         return CN_FAIL(NOT_FOUND, "there is no finding %lld; there are %lld", (long long)index, (long long)check->findings.count);
-    size = finding->size < sizeof *finding ? finding->size : sizeof *finding;
-    memcpy((char*)finding + sizeof size, (const char*)&check->findings.rows[index] + sizeof size, size - sizeof size);
+    cn_sized_give(finding, &check->findings.rows[index], finding->size, sizeof *finding);
     return CORNU_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/sized.h"
 #include "keras/compile.h"
 #include "keras/schedule.h"
 #include "keras/upgrade.h"
@@ -13,17 +14,6 @@
     do {                                                             \
         if (!(condition)) return CN_FAIL(BAD_ARGUMENT, __VA_ARGS__); \
     } while (0)
-
-/* Every struct given out begins with its size. */
-static cornu_status check_size(const size_t* size, const char* what) {
-    if (*size < sizeof *size) return CN_FAIL(BAD_ARGUMENT, "%s.size is %zu; set it to the size of the struct", what, *size);
-    return CORNU_OK;
-}
-
-static void give(void* to, const void* from, size_t size_there, size_t size_here) {
-    size_t size = size_there < size_here ? size_there : size_here;
-    if (size > sizeof(size_t)) memcpy((char*)to + sizeof(size_t), (const char*)from + sizeof(size_t), size - sizeof(size_t));
-}
 
 /* Where the compile state is read: the document in Keras 3.15's form, the document itself where it is of that form. */
 static cn_document* state_document(cornu_model* model) {
@@ -55,7 +45,7 @@ cornu_status cornu_model_compile_info(cornu_model* model, cornu_compile_info* in
     cornu_compile_info all = {0};
 
     CHECK(model && info, "cornu_model_compile_info: model or info is NULL");
-    CN_TRY(check_size(&info->size, "cornu_compile_info"));
+    CN_TRY(cn_sized_check(&info->size, "cornu_compile_info"));
     st = lock_compile(model);
     if (st == CORNU_OK && model->compile->object) {
         const cn_compile* compile = model->compile;
@@ -69,7 +59,7 @@ cornu_status cornu_model_compile_info(cornu_model* model, cornu_compile_info* in
         all.slot_count = (int64_t)compile->optimizer.count;
     }
     unlock(model);
-    if (st == CORNU_OK) give(info, &all, info->size, sizeof all);
+    if (st == CORNU_OK) cn_sized_give(info, &all, info->size, sizeof all);
     return st;
 }
 
@@ -85,7 +75,7 @@ cornu_status cornu_model_objective(cornu_model* model, int32_t index, cornu_obje
     cornu_objective all = {0};
 
     CHECK(model && objective, "cornu_model_objective: model or objective is NULL");
-    CN_TRY(check_size(&objective->size, "cornu_objective"));
+    CN_TRY(cn_sized_check(&objective->size, "cornu_objective"));
     st = lock_compile(model);
     if (st == CORNU_OK && (index < 0 || (size_t)index >= model->compile->objective_count))
         st = no_such(model, "loss or metric", index, (int64_t)model->compile->objective_count);
@@ -101,7 +91,7 @@ cornu_status cornu_model_objective(cornu_model* model, int32_t index, cornu_obje
         all.weight = o->weight;
     }
     unlock(model);
-    if (st == CORNU_OK) give(objective, &all, objective->size, sizeof all);
+    if (st == CORNU_OK) cn_sized_give(objective, &all, objective->size, sizeof all);
     return st;
 }
 
@@ -184,10 +174,10 @@ cornu_status cornu_model_parameter(cornu_model* model, cornu_parameter_of of, in
     cornu_parameter all = {0};
 
     CHECK(model && parameter, "cornu_model_parameter: model or parameter is NULL");
-    CN_TRY(check_size(&parameter->size, "cornu_parameter"));
+    CN_TRY(cn_sized_check(&parameter->size, "cornu_parameter"));
     st = read_parameter(model, of, which, i, &all);
     unlock(model);
-    if (st == CORNU_OK) give(parameter, &all, parameter->size, sizeof all);
+    if (st == CORNU_OK) cn_sized_give(parameter, &all, parameter->size, sizeof all);
     return st;
 }
 
@@ -252,10 +242,10 @@ cornu_status cornu_model_optimizer(cornu_model* model, int32_t which, cornu_opti
     cornu_optimizer_info all = {0};
 
     CHECK(model && info, "cornu_model_optimizer: model or info is NULL");
-    CN_TRY(check_size(&info->size, "cornu_optimizer_info"));
+    CN_TRY(cn_sized_check(&info->size, "cornu_optimizer_info"));
     st = describe_optimizer(model, which, &all);
     unlock(model);
-    if (st == CORNU_OK) give(info, &all, info->size, sizeof all);
+    if (st == CORNU_OK) cn_sized_give(info, &all, info->size, sizeof all);
     return st;
 }
 
@@ -276,13 +266,13 @@ cornu_status cornu_model_slot(cornu_model* model, int64_t index, cornu_slot* slo
     cornu_slot all = {0};
 
     CHECK(model && slot, "cornu_model_slot: model or slot is NULL");
-    CN_TRY(check_size(&slot->size, "cornu_slot"));
+    CN_TRY(cn_sized_check(&slot->size, "cornu_slot"));
     st = lock_compile(model);
     if (st == CORNU_OK && (index < 0 || (size_t)index >= model->compile->optimizer.count))
         st = no_such(model, "variable of an optimizer", index, (int64_t)model->compile->optimizer.count);
     if (st == CORNU_OK) describe_slot(&model->compile->optimizer, (size_t)index, &all);
     unlock(model);
-    if (st == CORNU_OK) give(slot, &all, slot->size, sizeof all);
+    if (st == CORNU_OK) cn_sized_give(slot, &all, slot->size, sizeof all);
     return st;
 }
 

@@ -1,6 +1,7 @@
 /* cornu_model_diff and its rows. */
 #include <string.h>
 
+#include "api/sized.h"
 #include "keras/diff.h"
 #include "keras/upgrade.h"
 #include "session/model.h"
@@ -8,6 +9,15 @@
 struct cornu_diff {
     cn_diff rows;
 };
+
+/* Documents of every age in one form; what has none is compared as it stands. */
+static cornu_status form_of(cn_document* doc, cn_document** out) {
+    cornu_status st = cn_document_upgraded(doc, out);
+
+    if (st == CORNU_OK || st == CORNU_NO_MEMORY) return st;
+    *out = doc;
+    return CORNU_OK;
+}
 
 cornu_status cornu_model_diff(cornu_model* a, cornu_model* b, cornu_diff** out) {
     cornu_status st = CORNU_OK;
@@ -21,9 +31,8 @@ cornu_status cornu_model_diff(cornu_model* a, cornu_model* b, cornu_diff** out) 
     if (!diff) return CN_NO_MEMORY(sizeof *diff);
     (void)pthread_rwlock_rdlock(&a->lock);
     if (b != a) (void)pthread_rwlock_rdlock(&b->lock);
-    /* Documents of every age in one form; what has none is compared as it stands. */
-    if (cn_document_upgraded(a->document, &x) != CORNU_OK) x = a->document;
-    if (cn_document_upgraded(b->document, &y) != CORNU_OK) y = b->document;
+    CN_STEP(form_of(a->document, &x));
+    CN_STEP(form_of(b->document, &y));
     CN_STEP(cn_diff_documents(x, y, &diff->rows));
     *out = diff;
     diff = NULL;
@@ -37,15 +46,11 @@ done:
 int64_t cornu_diff_count(const cornu_diff* diff) { return diff ? (int64_t)diff->rows.count : 0; }
 
 cornu_status cornu_diff_get(const cornu_diff* diff, int64_t index, cornu_difference* difference) {
-    size_t size;
-
     if (!diff || !difference) return CN_FAIL(BAD_ARGUMENT, "cornu_diff_get: diff or difference is NULL");
-    if (difference->size < sizeof difference->size)
-        return CN_FAIL(BAD_ARGUMENT, "cornu_difference.size is %zu; set it to the size of the struct", difference->size);
+    CN_TRY(cn_sized_check(&difference->size, "cornu_difference"));
     if (index < 0 || (size_t)index >= diff->rows.count)
         return CN_FAIL(NOT_FOUND, "there is no difference %lld; there are %lld", (long long)index, (long long)diff->rows.count);
-    size = difference->size < sizeof *difference ? difference->size : sizeof *difference;
-    memcpy((char*)difference + sizeof size, (const char*)&diff->rows.rows[index] + sizeof size, size - sizeof size);
+    cn_sized_give(difference, &diff->rows.rows[index], difference->size, sizeof *difference);
     return CORNU_OK;
 }
 

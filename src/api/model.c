@@ -1,6 +1,7 @@
 /* cornu_model_*: argument checks and the model's lock around the document. */
 #include <string.h>
 
+#include "api/sized.h"
 #include "base/size.h"
 #include "keras/load_weights.h"
 #include "keras/optimizer.h"
@@ -78,12 +79,6 @@ void cornu_model_destroy(cornu_model* model) { cn_model_release(model); }
 /* ---- infos ---- */
 
 /* Copies as much of an info as the caller's struct, made for another version perhaps, has room for. */
-static void give(void* to, const void* from, size_t size_there, size_t size_here) {
-    size_t size = size_there < size_here ? size_there : size_here;
-    if (size > sizeof(size_t))
-        memcpy((char*)to + sizeof(size_t), (const char*)from + sizeof(size_t), size - sizeof(size_t));
-}
-
 static uint64_t bytes_of(const cn_variable* variable) {
     return variable->dtype == CORNU_STRING ? 0 : (uint64_t)variable->count * cornu_dtype_size(variable->dtype);
 }
@@ -149,7 +144,7 @@ cornu_status cornu_model_get_info(cornu_model* model, cornu_model_info* info) {
     count_optimizer(doc, &all);
     count_layers(cn_model_readable(model), &all);
     (void)pthread_rwlock_unlock(&model->lock);
-    give(info, &all, info->size, sizeof all);
+    cn_sized_give(info, &all, info->size, sizeof all);
     return CORNU_OK;
 }
 
@@ -176,7 +171,7 @@ cornu_status cornu_model_variable_info(cornu_model* model, int64_t index, cornu_
     all.version = variable->version;
     all.is_optimizer = variable->is_optimizer;
     (void)pthread_rwlock_unlock(&model->lock);
-    give(info, &all, info->size, sizeof all);
+    cn_sized_give(info, &all, info->size, sizeof all);
     return CORNU_OK;
 }
 
@@ -350,7 +345,7 @@ static cornu_status get_row(cornu_model* model, int64_t index, cornu_layer_info*
 
     CHECK(index >= 0 && index < model->layer_row_count, "%s: there is no layer %lld; there are %lld",
           cn_document_name(model->document), (long long)index, (long long)model->layer_row_count);
-    give(info, &rows[index].info, info->size, sizeof rows[index].info);
+    cn_sized_give(info, &rows[index].info, info->size, sizeof rows[index].info);
     return CORNU_OK;
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/dtype.h"
 #include "keras/check.h"
-#include "keras/optimizer.h"
+#include "keras/optimizer_table.h"
 #include "keras/upgrade_parts.h"
 
 #define OPTIMIZER_GROUP "optimizer_weights"
@@ -164,8 +164,8 @@ static cornu_status fill_value(cn_variable* variable, double fill) {
     return CORNU_OK;
 }
 
-static cornu_status add_entry(cn_upgrade* u, const cn_optimizer_entry* entry, size_t i) {
-    const char* path = cn_arena_format(&u->to->arena, "optimizer/vars/%zu", i);
+static cornu_status add_entry(cn_upgrade* u, const cn_optimizer_entry* entry, const char* group, size_t i) {
+    const char* path = cn_arena_format(&u->to->arena, "optimizer/%s/%zu", group, i);
     cn_variable* variable = &u->to->variables[u->to->variable_count];
 
     if (!path) return CN_NO_MEMORY(32);
@@ -181,12 +181,24 @@ static cornu_status add_entry(cn_upgrade* u, const cn_optimizer_entry* entry, si
     return fill_value(variable, isnan(entry->fill) ? 0 : entry->fill);
 }
 
+/* Keras stores those of an optimizer inside a LossScaleOptimizer a second time; Nadam's product would be there alone. */
+static cornu_status add_inner(cn_upgrade* u, const cn_optimizer* optimizer, const cn_optimizer_entry* entries, size_t count) {
+    size_t n = 0;
+
+    if (!cn_optimizer_is_loss_scale(optimizer) || optimizer->inner_count == 0) return CORNU_OK;
+    if (strcmp(optimizer->inner->class_name, "Nadam") == 0) return CORNU_OK;
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].item.owner == 1) CN_TRY(add_entry(u, &entries[i], "inner_optimizer/vars", n++));
+    }
+    return CORNU_OK;
+}
+
 /* The document's variables anew, without those that the file has of the optimizer and with the entries. */
-static cornu_status replace(cn_upgrade* u, const cn_optimizer_entry* entries, size_t count) {
+static cornu_status replace(cn_upgrade* u, const cn_optimizer* optimizer, const cn_optimizer_entry* entries, size_t count) {
     cn_document* to = u->to;
     cn_variable* old = to->variables;
     size_t old_count = to->variable_count;
-    cn_variable* variables = cn_arena_array(&to->arena, old_count + count + 1, sizeof *variables);
+    cn_variable* variables = cn_arena_array(&to->arena, old_count + 2 * count + 1, sizeof *variables);
 
     if (!variables) return CN_NO_MEMORY((old_count + count) * sizeof *variables);
     to->variables = variables;
@@ -194,7 +206,8 @@ static cornu_status replace(cn_upgrade* u, const cn_optimizer_entry* entries, si
     for (size_t i = 0; i < old_count; i++) {
         if (!old[i].is_optimizer) variables[to->variable_count++] = old[i];
     }
-    for (size_t i = 0; i < count; i++) CN_TRY(add_entry(u, &entries[i], i));
+    for (size_t i = 0; i < count; i++) CN_TRY(add_entry(u, &entries[i], "vars", i));
+    CN_TRY(add_inner(u, optimizer, entries, count));
     return cn_weights_index(to);
 }
 
@@ -225,7 +238,7 @@ static cornu_status upgrade_state(cn_upgrade* u, cn_arena* arena, bool* changed)
         CN_TRY(st);
     }
     *changed = true;
-    return replace(u, entries, count);
+    return replace(u, state.optimizer, entries, count);
 }
 
 cornu_status cn_upgrade_optimizer(cn_upgrade* u, bool* changed) {

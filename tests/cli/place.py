@@ -1,10 +1,12 @@
 """Where a test of the command line runs: a folder with small models and arrays, the program, and a terminal."""
+import argparse
 import json
 import os
 import pathlib
 import pty
 import select
 import subprocess
+import tempfile
 
 import files
 
@@ -12,6 +14,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DIGITS = ROOT / "tools" / "demo_model" / "digits.keras"
 PICTURE = sorted((ROOT / "tools" / "demo_model" / "pictures").glob("*.png"))[0]
 SAMPLES = ROOT / "tests" / "keras" / "samples"
+
+
+class Skip(Exception):
+    """A test cannot run here."""
 
 
 class Place:
@@ -80,3 +86,27 @@ def at_terminal(place, *arguments, answer=b"", out=None):
             answer = b""
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), seen.decode()
+
+
+def run_all(prefix, tests):
+    """Runs each test in a Place of its own, and prints PASS name, FAIL name: reason or SKIP name: reason."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--corpora")
+    parser.add_argument("--venv")
+    options = parser.parse_args()
+    program = (pathlib.Path(options.build) / "tools" / "cornu").resolve()
+    for function in tests:
+        name = f"{prefix}.{function.__name__}"
+        if not program.exists():
+            print(f"SKIP {name}: {program.name} is not built")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                function(Place(str(program), options.venv, pathlib.Path(folder)))
+                print(f"PASS {name}", flush=True)
+            except Skip as reason:
+                print(f"SKIP {name}: {reason}", flush=True)
+            except Exception as error:
+                text = " ".join(f"{type(error).__name__}: {error}".split())
+                print(f"FAIL {name}: {text[:600]}", flush=True)

@@ -3,25 +3,19 @@
 PASS name, FAIL name: reason or SKIP name: reason for each test. Needs nothing but Python; the comparison of pictures with
 PIL needs the Python of --venv.
 """
-import argparse
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import files  # noqa: E402
-from place import DIGITS, PICTURE, ROOT, SAMPLES, Place, at_terminal, says  # noqa: E402
+from place import DIGITS, PICTURE, ROOT, SAMPLES, Skip, at_terminal, run_all, says  # noqa: E402
 
 TESTS = []
-
-
-class Skip(Exception):
-    pass
 
 
 def test(function):
@@ -667,28 +661,5 @@ def terminal_asks_about_targets(place):
         assert (target.read_bytes() == b"old") == (code == 2), answer
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--corpora")
-    parser.add_argument("--venv")
-    options = parser.parse_args()
-    program = (pathlib.Path(options.build) / "tools" / "cornu").resolve()
-    for function in TESTS:
-        name = f"cli.{function.__name__}"
-        if not program.exists():
-            print(f"SKIP {name}: {program.name} is not built")
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                function(Place(str(program), options.venv, pathlib.Path(folder)))
-                print(f"PASS {name}", flush=True)
-            except Skip as reason:
-                print(f"SKIP {name}: {reason}", flush=True)
-            except Exception as error:
-                text = " ".join(f"{type(error).__name__}: {error}".split())
-                print(f"FAIL {name}: {text[:600]}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_all("cli", TESTS)

@@ -1,14 +1,12 @@
 """Tests of `cornu diff` and `cornu check`. Needs nothing but Python; that check agrees with Keras is tested in golden/run_check.py."""
-import argparse
 import json
 import pathlib
 import sys
-import tempfile
 import zipfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import files  # noqa: E402
-from place import DIGITS, SAMPLES, Place, says  # noqa: E402
+from place import DIGITS, SAMPLES, run_all, says  # noqa: E402
 
 TESTS = []
 
@@ -235,26 +233,5 @@ def check_of_names_and_weights(place):
     says(place.run("check", "missing.keras", code=3)[1], "missing.keras")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--corpora")
-    parser.add_argument("--venv")
-    options = parser.parse_args()
-    program = (pathlib.Path(options.build) / "tools" / "cornu").resolve()
-    for function in TESTS:
-        name = f"compare.{function.__name__}"
-        if not program.exists():
-            print(f"SKIP {name}: {program.name} is not built")
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                function(Place(str(program), options.venv, pathlib.Path(folder)))
-                print(f"PASS {name}", flush=True)
-            except Exception as error:
-                text = " ".join(f"{type(error).__name__}: {error}".split())
-                print(f"FAIL {name}: {text[:600]}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_all("compare", TESTS)

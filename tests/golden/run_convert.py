@@ -352,8 +352,8 @@ class Case:
         wanted = archives.datasets(archives.members(self.a)["model.weights.h5"])
         if source in self.without_optimizer:
             wanted = {key: value for key, value in wanted.items() if not key.startswith("optimizer/")}
-        elif source in ("h5", "h5-tf"):  # an inner optimizer's variables are among the outer one's; archives have them a second time
-            wanted = {key: value for key, value in wanted.items() if not key.startswith(("optimizer/inner_", "optimizer/optimizers/"))}
+        elif source in ("h5", "h5-tf"):  # a MultiOptimizer's has the inner ones' variables; archives have them a second time
+            wanted = {key: value for key, value in wanted.items() if not key.startswith("optimizer/optimizers/")}
         missing, new = sorted(set(wanted) - set(arrays)), sorted(set(arrays) - set(wanted))
         if missing or new:
             return f"of {len(wanted)} arrays {missing[:4]} are missing, {new[:4]} are new"
