@@ -2,15 +2,16 @@
  *
  *     y[n, o, c] = act(sum over j of load(x[n, o stride + j dilation - pad, c]) k[j, c] + bias[c] + residual[n, o, c])
  *
- * A thread makes sixteen bytes of channels of Span neighbouring results of a row. Under each row of the kernel it reads the cells below them once,
- * and multiplies each with every kernel cell that it lies under:
+ * A thread makes sixteen bytes of channels of Span neighbouring results of a row. Under each row of the kernel it reads
+ * the cells below them once, and multiplies each with every kernel cell that it lies under:
  *
  *     kernel 3, stride 1, span 4:   cells    0 1 2 3 4 5
- *                                   results  ----- 0         cell 2 is under kernel cell 2 of result 0, 1 of result 1, 0 of result 2
- *                                              ----- 1
+ *                                   results  ----- 0         cell 2 is under kernel cell 2 of result 0,
+ *                                              ----- 1       1 of result 1, 0 of result 2
  *
- * Threads along the channels are neighbours in memory. Other widths, strides and dilations than the common ones read a cell for every product.
- * Bound by memory: x is read once from it and again from the cache. y must not alias the inputs. Sums in float32. */
+ * Threads along the channels are neighbours in memory. Other widths, strides and dilations than the common ones read a
+ * cell for every product. Bound by memory: x is read once from it and again from the cache. y must not alias the
+ * inputs. Sums in float32. */
 #include "kernels/depthwise.h"
 
 #include "kernels/finish.h"
@@ -43,7 +44,8 @@ CN_DEVICE void add_product(const float (&x)[cn_pack<D>::count], const uint4& wei
     for (int i = 0; i < cn_pack<D>::count; i++) sum[i] += x[i] * k[i];
 }
 
-/* Adds what one row of cells gives under one row of the kernel to results o, o + 1, ...: x and kernel are chunk numbers of the row's first cell. */
+/* Adds what one row of cells gives under one row of the kernel to results o, o + 1, ...: x and kernel are chunk numbers
+ * of the row's first cell. */
 template <int D, int Width, int Stride, int Span>
 CN_DEVICE void add_row(const work& w, int64_t x, int64_t kernel, int64_t o, float (&sum)[Span][cn_pack<D>::count]) {
     const int cells = (Span - 1) * Stride + Width;
@@ -86,9 +88,11 @@ CN_DEVICE void add_any_row(const work& w, int64_t x, int64_t kernel, int64_t o, 
 
 /* Threads: x along the chunks, y along the spans. Width 0: any. */
 template <int D, int Width, int Stride, int Span>
-CN_KERNEL_BLOCKS(THREADS, 3) depthwise(work w) {
+CN_KERNEL_BLOCKS(THREADS, 3)
+depthwise(work w) {
     const cn_conv_args& a = w.a;
-    const int64_t chunk_tiles = (w.chunks + blockDim.x - 1) / blockDim.x, span_tiles = (w.span_count + blockDim.y - 1) / blockDim.y;
+    const int64_t chunk_tiles = (w.chunks + blockDim.x - 1) / blockDim.x,
+                  span_tiles = (w.span_count + blockDim.y - 1) / blockDim.y;
 
     for (int64_t tile = blockIdx.x; tile < chunk_tiles * span_tiles; tile += gridDim.x) {
         int64_t chunk, o[3], n;
@@ -103,14 +107,16 @@ CN_KERNEL_BLOCKS(THREADS, 3) depthwise(work w) {
             cell[0] = cn_split(k, a.k_dims[1], &cell[1]);
             for (int d = 0; d < 2; d++) cell[d] = o[d] * a.strides[d] + cell[d] * a.dilation[d] - a.pad[d];
             if (cell[0] < 0 || cell[0] >= a.x_dims[0] || cell[1] < 0 || cell[1] >= a.x_dims[1]) continue;
-            const int64_t x = ((n * a.x_dims[0] + cell[0]) * a.x_dims[1] + cell[1]) * a.x_dims[2] * w.chunks + chunk, kernel = k * a.k_dims[2] * w.chunks + chunk;
+            const int64_t x = ((n * a.x_dims[0] + cell[0]) * a.x_dims[1] + cell[1]) * a.x_dims[2] * w.chunks + chunk,
+                          kernel = k * a.k_dims[2] * w.chunks + chunk;
             if constexpr (Width == 0) add_any_row<D, Span>(w, x, kernel, o[2], sum);
             else add_row<D, Width, Stride, Span>(w, x, kernel, o[2], sum);
         }
         const int64_t at = (((n * a.y_dims[0] + o[0]) * a.y_dims[1] + o[1]) * a.y_dims[2] + o[2]) * w.chunks + chunk;
         CN_UNROLL
         for (int s = 0; s < Span; s++) {
-            if (o[2] + s < a.y_dims[2]) cn_finish_chunk<D>(a.y, a.bias, a.residual, a.act, at + s * w.chunks, chunk, sum[s]);
+            if (o[2] + s < a.y_dims[2])
+                cn_finish_chunk<D>(a.y, a.bias, a.residual, a.act, at + s * w.chunks, chunk, sum[s]);
         }
     }
 }
@@ -150,7 +156,8 @@ static cudaError_t by_width(const cn_queue* q, const work& w, cn_depthwise_span 
 }  // namespace
 
 extern "C" bool cn_depthwise_fits(const cn_conv_args* a) {
-    return a->dtype != CORNU_FLOAT64 && a->groups == a->channels && a->filters == a->channels && cn_pack_fits(a->dtype, NULL, a->channels);
+    return a->dtype != CORNU_FLOAT64 && a->groups == a->channels && a->filters == a->channels &&
+           cn_pack_fits(a->dtype, NULL, a->channels);
 }
 
 extern "C" bool cn_depthwise_loads(int fn) { return cn_act_is_light(fn); }

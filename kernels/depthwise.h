@@ -13,11 +13,11 @@ typedef enum cn_depthwise_span { CN_DEPTHWISE_ONE, CN_DEPTHWISE_FOUR, CN_DEPTHWI
 
 typedef struct cn_depthwise_how {
     cn_depthwise_span span;
-    int load_fn; /* row of ew.def that every element of x goes through as it is read: one that cn_depthwise_loads has, or 0 */
+    int load_fn; /* row of ew.def that x goes through as it is read: one that cn_depthwise_loads has, or 0 */
 } cn_depthwise_how;
 
-/* Whether cn_k_depthwise takes it: float32, float16 or bfloat16, as many groups, channels and filters, in whole sixteen bytes. x, kernel, y, bias and
- * residual are aligned to 16. */
+/* Whether cn_k_depthwise takes it: float32, float16 or bfloat16, as many groups, channels and filters, in whole sixteen
+ * bytes. x, kernel, y, bias and residual are aligned to 16. */
 bool cn_depthwise_fits(const cn_conv_args* a);
 bool cn_depthwise_loads(int fn);
 

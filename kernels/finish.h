@@ -5,8 +5,8 @@
 #include "kernels/ew.h"
 #include "kernels/pack.h"
 
-/* Activations that are short enough to stand in a loop that is unrolled. silu by the fast exponential: it errs by (2 + 1.2 |x|) units of its last
- * place, of which a sigmoid passes on the less the larger |x| is. */
+/* Activations that are short enough to stand in a loop that is unrolled. silu by the fast exponential: it errs by (2 +
+ * 1.2 |x|) units of its last place, of which a sigmoid passes on the less the larger |x| is. */
 static inline bool cn_act_is_light(int fn) { return fn == CN_FN_relu6 || fn == CN_FN_hard_silu || fn == CN_FN_silu; }
 CN_DEVICE float cn_light_act(int fn, float x) {
     switch (fn) {
@@ -32,7 +32,9 @@ CN_DEVICE void cn_act_chunk(const cn_epilogue& act, float (&v)[Count]) {
         for (int i = 0; i < Count; i++) v[i] = cn_light_act(act.fn, v[i]);
     } else {
         CN_UNROLL
-        for (int i = 0; i < Count; i++) v[i] = cn_act_apart(act.fn, static_cast<float>(act.p), static_cast<float>(act.q), static_cast<float>(act.r), v[i]);
+        for (int i = 0; i < Count; i++)
+            v[i] = cn_act_apart(act.fn, static_cast<float>(act.p), static_cast<float>(act.q), static_cast<float>(act.r),
+                                v[i]);
     }
 }
 
@@ -49,7 +51,8 @@ CN_DEVICE void cn_add_chunk(const void* x, int64_t chunk, float (&sum)[cn_pack<D
 
 /* y's chunk = act(sum + bias's chunk `column` + residual's chunk). */
 template <int D>
-CN_DEVICE void cn_finish_chunk(void* y, const void* bias, const void* residual, const cn_epilogue& act, int64_t chunk, int64_t column, float (&sum)[cn_pack<D>::count]) {
+CN_DEVICE void cn_finish_chunk(void* y, const void* bias, const void* residual, const cn_epilogue& act, int64_t chunk,
+                               int64_t column, float (&sum)[cn_pack<D>::count]) {
     cn_add_chunk<D>(bias, column, sum);
     cn_add_chunk<D>(residual, chunk, sum);
     cn_act_chunk(act, sum);

@@ -2,17 +2,20 @@
  *
  *     y [cells of y, filters] = image [cells of y, kernel cells * channels] kernel [kernel cells * channels, filters]
  *
- * A block makes a tile of y. Rows of the image come to shared memory sixteen bytes at a time, straight from x, those of padding as zeros, three
- * steps of the sum in flight at once (cp.async); images and kernels whose channels or filters do not fill sixteen bytes come element by element.
+ * A block makes a tile of y. Rows of the image come to shared memory sixteen bytes at a time, straight from x, those of
+ * padding as zeros, three steps of the sum in flight at once (cp.async); images and kernels whose channels or filters
+ * do not fill sixteen bytes come element by element.
  *
- *     one step of the sum:  image [rows][64 bytes + 16]     kernel [depth][columns + 8]      padded so that no two lanes meet in a bank
- *                                                           or, by filters, as the image
+ *     one step of the sum:  image [rows][64 bytes + 16]     kernel [depth][columns + 8] or, by filters, as the image
+ *                           padded so that no two lanes meet in a bank
  *
- * The products are made by mma.sync (tf32 of float32, float16, bfloat16) or, for plain float32, by a tile of registers a thread. The sums go through
- * shared memory once more, so that y, bias and residual are touched in rows. Where y has fewer tiles than a device has processors, the sum is
- * split: each part goes to its own place in `partial`, and a second kernel adds them up in order.
+ * The products are made by mma.sync (tf32 of float32, float16, bfloat16) or, for plain float32, by a tile of registers
+ * a thread. The sums go through shared memory once more, so that y, bias and residual are touched in rows. Where y has
+ * fewer tiles than a device has processors, the sum is split: each part goes to its own place in `partial`, and a
+ * second kernel adds them up in order.
  *
- * A zero of the padding times an infinite weight is NaN here, but 0 by definition: a sum that is NaN is made again over the cells inside x.
+ * A zero of the padding times an infinite weight is NaN here, but 0 by definition: a sum that is NaN is made again over
+ * the cells inside x.
  *
  * y must not alias the inputs. Sums in float32. */
 #include "kernels/implicit.h"
@@ -36,8 +39,8 @@ template <int Kind>
 struct element_of {
     static const int dtype = Kind == BY_F16 ? CORNU_FLOAT16 : Kind == BY_BF16 ? CORNU_BFLOAT16 : CORNU_FLOAT32;
     static const int size = Kind == BY_F16 || Kind == BY_BF16 ? 2 : 4;
-    static const int chunk = 16 / size;         /* elements */
-    static const int depth = CHUNKS * chunk;    /* of one step */
+    static const int chunk = 16 / size;      /* elements */
+    static const int depth = CHUNKS * chunk; /* of one step */
 };
 
 template <int Rows, int Columns>
@@ -55,7 +58,9 @@ struct kernel_row {
 template <int Kind, int Layout, int Rows, int Columns>
 struct memory_of {
     static const int kernel_at = Rows * ROW_BYTES;
-    static const int stage = kernel_at + (Layout == BY_FILTERS ? Columns * ROW_BYTES : element_of<Kind>::depth * kernel_row<Kind, Columns>::bytes);
+    static const int stage =
+        kernel_at +
+        (Layout == BY_FILTERS ? Columns * ROW_BYTES : element_of<Kind>::depth * kernel_row<Kind, Columns>::bytes);
     static const int table = Rows * 16;
     static const int staged = Rows * (Columns + 4) * 4;
     static const int bytes = table + (STAGES * stage > staged ? STAGES * stage : staged);
@@ -71,7 +76,8 @@ typedef struct work {
     int rows, filters, channels, inner;
     int x_dims[3], k_dims[3], y_dims[3], strides[3], dilation[3], pad[3];
     int column_tiles, steps, steps_per_split;
-    bool image_chunks, kernel_chunks, y_chunks; /* whether they can be read sixteen bytes at a time; y with bias and residual */
+    bool image_chunks, kernel_chunks,
+        y_chunks; /* whether they can be read sixteen bytes at a time; y with bias and residual */
 } work;
 
 /* ---- where elements lie ---- */
@@ -87,7 +93,8 @@ CN_DEVICE int4 find_row(const work& w, int m) {
         o[d] = (n - rest * w.y_dims[d]) * w.strides[d] - w.pad[d];
         n = rest;
     }
-    return make_int4(o[0], o[1], o[2], (((n * w.x_dims[0] + o[0]) * w.x_dims[1] + o[1]) * w.x_dims[2] + o[2]) * w.channels);
+    return make_int4(o[0], o[1], o[2],
+                     (((n * w.x_dims[0] + o[0]) * w.x_dims[1] + o[1]) * w.x_dims[2] + o[2]) * w.channels);
 }
 
 /* A place in the sum: a channel of a kernel cell. */
@@ -121,13 +128,15 @@ struct place {
 };
 
 CN_DEVICE bool reads_cell(const work& w, const int4& row, const int4& at) {
-    return static_cast<unsigned>(row.x + at.x) < static_cast<unsigned>(w.x_dims[0]) && static_cast<unsigned>(row.y + at.y) < static_cast<unsigned>(w.x_dims[1]) &&
+    return static_cast<unsigned>(row.x + at.x) < static_cast<unsigned>(w.x_dims[0]) &&
+           static_cast<unsigned>(row.y + at.y) < static_cast<unsigned>(w.x_dims[1]) &&
            static_cast<unsigned>(row.z + at.z) < static_cast<unsigned>(w.x_dims[2]);
 }
 
 template <int Size>
 CN_DEVICE void copy_element(void* to, const void* from, int64_t i, bool reads) {
-    if constexpr (Size == 2) *static_cast<uint16_t*>(to) = reads ? static_cast<const uint16_t*>(from)[i] : static_cast<uint16_t>(0);
+    if constexpr (Size == 2)
+        *static_cast<uint16_t*>(to) = reads ? static_cast<const uint16_t*>(from)[i] : static_cast<uint16_t>(0);
     else *static_cast<uint32_t*>(to) = reads ? static_cast<const uint32_t*>(from)[i] : 0u;
 }
 
@@ -148,7 +157,8 @@ CN_DEVICE void load_image(const work& w, const int4* table, place* at, unsigned 
         for (int i = 0; i < Rows * CHUNKS / Threads; i++) {
             const int4 row = table[first + i * (Threads / CHUNKS)];
             const bool reads = inside && reads_cell(w, row, offset);
-            const char* from = static_cast<const char*>(w.x) + (reads ? static_cast<int64_t>(row.w + offset.w) * E::size : 0);
+            const char* from =
+                static_cast<const char*>(w.x) + (reads ? static_cast<int64_t>(row.w + offset.w) * E::size : 0);
             cn_cp_async16(to + i * (Threads / CHUNKS) * ROW_BYTES, from, reads ? 16 : 0);
         }
         at->advance(w, E::depth);
@@ -184,7 +194,8 @@ CN_DEVICE void load_kernel(const work& w, int k0, int column0, unsigned char* ti
             const bool reads = k < w.inner && column < w.filters;
             cn_cp_async16(row, static_cast<const char*>(w.kernel) + (reads ? from * E::size : 0), reads ? 16 : 0);
         } else {
-            for (int e = 0; e < E::chunk; e++) copy_element<E::size>(row + e * E::size, w.kernel, from + e, k < w.inner && column + e < w.filters);
+            for (int e = 0; e < E::chunk; e++)
+                copy_element<E::size>(row + e * E::size, w.kernel, from + e, k < w.inner && column + e < w.filters);
         }
     }
 }
@@ -206,7 +217,8 @@ CN_DEVICE void load_filters(const work& w, int k0, int column0, unsigned char* t
             const bool reads = k < w.inner && column < w.filters;
             cn_cp_async16(row, static_cast<const char*>(w.kernel) + (reads ? from * E::size : 0), reads ? 16 : 0);
         } else {
-            for (int e = 0; e < E::chunk; e++) copy_element<E::size>(row + e * E::size, w.kernel, from + e, k + e < w.inner && column < w.filters);
+            for (int e = 0; e < E::chunk; e++)
+                copy_element<E::size>(row + e * E::size, w.kernel, from + e, k + e < w.inner && column < w.filters);
         }
     }
 }
@@ -235,12 +247,17 @@ struct fma_tile {
         for (int c = 0; c < CHUNKS; c++) {
             float x[own_rows][4], z[4];
             CN_UNROLL
-            for (int i = 0; i < own_rows; i++) cn_unpack<CORNU_FLOAT32>(*reinterpret_cast<const uint4*>(rows + i * ty_count * ROW_BYTES + c * 16), x[i]);
+            for (int i = 0; i < own_rows; i++)
+                cn_unpack<CORNU_FLOAT32>(*reinterpret_cast<const uint4*>(rows + i * ty_count * ROW_BYTES + c * 16),
+                                         x[i]);
             CN_UNROLL
             for (int k = 0; k < 4; k++) {
                 CN_UNROLL
                 for (int f = 0; f < fours; f++) {
-                    cn_unpack<CORNU_FLOAT32>(*reinterpret_cast<const uint4*>(columns + (4 * c + k) * kernel_row<BY_FMA, Columns>::bytes + f * tx_count * 16), z);
+                    cn_unpack<CORNU_FLOAT32>(
+                        *reinterpret_cast<const uint4*>(columns + (4 * c + k) * kernel_row<BY_FMA, Columns>::bytes +
+                                                        f * tx_count * 16),
+                        z);
                     CN_UNROLL
                     for (int i = 0; i < own_rows; i++) {
                         CN_UNROLL
@@ -285,7 +302,8 @@ struct mma_tile {
             const int row = first_row() + i * 16;
             if constexpr (Kind == BY_TF32) {
                 CN_UNROLL
-                for (int r = 0; r < 4; r++) x[i][r] = tf32_at(image, ROW_BYTES, row + lane / 4 + r % 2 * 8, half * 8 + lane % 4 + r / 2 * 4);
+                for (int r = 0; r < 4; r++)
+                    x[i][r] = tf32_at(image, ROW_BYTES, row + lane / 4 + r % 2 * 8, half * 8 + lane % 4 + r / 2 * 4);
             } else {
                 cn_ldmatrix_x4(x[i], image + (row + lane % 16) * ROW_BYTES + half * 32 + lane / 16 * 16);
             }
@@ -300,12 +318,17 @@ struct mma_tile {
                 CN_UNROLL
                 for (int r = 0; r < 2; r++) {
                     const int k = half * 8 + lane % 4 + r * 4;
-                    z[j][r] = Layout == BY_FILTERS ? tf32_at(kernel, ROW_BYTES, column + lane / 4, k) : tf32_at(kernel, row_bytes, k, column + lane / 4);
+                    z[j][r] = Layout == BY_FILTERS ? tf32_at(kernel, ROW_BYTES, column + lane / 4, k)
+                                                   : tf32_at(kernel, row_bytes, k, column + lane / 4);
                 }
             } else if (j % 2 == 0) { /* four matrices: two along the depth, two across */
                 uint32_t r[4];
-                if constexpr (Layout == BY_FILTERS) cn_ldmatrix_x4(r, kernel + (column + lane / 16 * 8 + lane % 8) * ROW_BYTES + half * 32 + lane / 8 % 2 * 16);
-                else cn_ldmatrix_x4_trans(r, kernel + (half * 16 + lane % 16) * row_bytes + (column + lane / 16 * 8) * 2);
+                if constexpr (Layout == BY_FILTERS)
+                    cn_ldmatrix_x4(
+                        r, kernel + (column + lane / 16 * 8 + lane % 8) * ROW_BYTES + half * 32 + lane / 8 % 2 * 16);
+                else
+                    cn_ldmatrix_x4_trans(r,
+                                         kernel + (half * 16 + lane % 16) * row_bytes + (column + lane / 16 * 8) * 2);
                 z[j][0] = r[0];
                 z[j][1] = r[1];
                 z[j + 1][0] = r[2];
@@ -331,7 +354,8 @@ struct mma_tile {
         const int lane = static_cast<int>(threadIdx.x) % 32;
         CN_UNROLL
         for (int i = 0; i < slabs * 16; i++) {
-            const int row = first_row() + i / 16 * 16 + lane / 4 + i % 4 / 2 * 8, column = first_column() + i / 4 % 4 * 8 + lane % 4 * 2 + i % 2;
+            const int row = first_row() + i / 16 * 16 + lane / 4 + i % 4 / 2 * 8,
+                      column = first_column() + i / 4 % 4 * 8 + lane % 4 * 2 + i % 2;
             staged[row * (Columns + 4) + column] = sum[i / 16][i / 4 % 4][i % 4];
         }
     }
@@ -352,7 +376,8 @@ struct tile_of<BY_FMA, Layout, Rows, Columns> {
 template <int D, int Layout>
 CN_DEVICE float sum_inside(const work& w, int m, int f, float sum) {
     const int4 row = find_row(w, m);
-    const int4 last = make_int4((w.k_dims[0] - 1) * w.dilation[0], (w.k_dims[1] - 1) * w.dilation[1], (w.k_dims[2] - 1) * w.dilation[2], 0);
+    const int4 last = make_int4((w.k_dims[0] - 1) * w.dilation[0], (w.k_dims[1] - 1) * w.dilation[1],
+                                (w.k_dims[2] - 1) * w.dilation[2], 0);
     float total = 0;
 
     if (reads_cell(w, row, make_int4(0, 0, 0, 0)) && reads_cell(w, row, last)) return sum;
@@ -360,8 +385,10 @@ CN_DEVICE float sum_inside(const work& w, int m, int f, float sum) {
     at.seek(w, 0);
     for (int k = 0; k < w.inner; k++) {
         const int4 offset = at.offset(w);
-        const int64_t from = Layout == BY_FILTERS ? static_cast<int64_t>(f) * w.inner + k : static_cast<int64_t>(k) * w.filters + f;
-        if (reads_cell(w, row, offset)) total += cn_load<float>(D, w.x, row.w + offset.w) * cn_load<float>(D, w.kernel, from);
+        const int64_t from =
+            Layout == BY_FILTERS ? static_cast<int64_t>(f) * w.inner + k : static_cast<int64_t>(k) * w.filters + f;
+        if (reads_cell(w, row, offset))
+            total += cn_load<float>(D, w.x, row.w + offset.w) * cn_load<float>(D, w.kernel, from);
         at.advance(w, 1);
     }
     return total;
@@ -382,7 +409,8 @@ CN_DEVICE void finish_chunk(const work& w, int m, int f, float (&sum)[cn_pack<D>
     CN_UNROLL
     for (int i = 0; i < count; i++) number = number && sum[i] == sum[i];
     if (number) {
-        cn_finish_chunk<D>(w.y, w.bias, w.residual, w.act, (static_cast<int64_t>(m) * w.filters + f) / count, f / count, sum);
+        cn_finish_chunk<D>(w.y, w.bias, w.residual, w.act, (static_cast<int64_t>(m) * w.filters + f) / count, f / count,
+                           sum);
         return;
     }
     CN_UNROLL_BY(1)
@@ -413,10 +441,12 @@ CN_DEVICE void finish_tile(const work& w, const float* staged, int row0, int col
 /* ---- kernels ---- */
 
 template <int Kind, int Layout, int Rows, int Columns>
-CN_KERNEL_BLOCKS((tile_shape<Rows, Columns>::threads), 2) implicit_product(work w) {
+CN_KERNEL_BLOCKS((tile_shape<Rows, Columns>::threads), 2)
+implicit_product(work w) {
     using Memory = memory_of<Kind, Layout, Rows, Columns>;
     const int threads = tile_shape<Rows, Columns>::threads, thread = static_cast<int>(threadIdx.x);
-    const int row0 = static_cast<int>(blockIdx.x) / w.column_tiles * Rows, column0 = static_cast<int>(blockIdx.x) % w.column_tiles * Columns;
+    const int row0 = static_cast<int>(blockIdx.x) / w.column_tiles * Rows,
+              column0 = static_cast<int>(blockIdx.x) % w.column_tiles * Columns;
     const int first = static_cast<int>(blockIdx.y) * w.steps_per_split, count = min(w.steps_per_split, w.steps - first);
     typename tile_of<Kind, Layout, Rows, Columns>::type tile;
     CN_DYN_SHARED(unsigned char, memory);
@@ -439,11 +469,14 @@ CN_KERNEL_BLOCKS((tile_shape<Rows, Columns>::threads), 2) implicit_product(work 
             unsigned char* stage = stages + i % STAGES * Memory::stage;
             load_image<Kind, Rows, threads>(w, table, &at, stage);
             const int k0 = (first + i) * element_of<Kind>::depth;
-            if constexpr (Layout == BY_FILTERS) load_filters<Kind, Columns, threads>(w, k0, column0, stage + Memory::kernel_at);
+            if constexpr (Layout == BY_FILTERS)
+                load_filters<Kind, Columns, threads>(w, k0, column0, stage + Memory::kernel_at);
             else load_kernel<Kind, Columns, threads>(w, k0, column0, stage + Memory::kernel_at);
         }
         cn_cp_async_commit();
-        if (adds) tile.add(stages + (i + 1) % STAGES * Memory::stage, stages + (i + 1) % STAGES * Memory::stage + Memory::kernel_at);
+        if (adds)
+            tile.add(stages + (i + 1) % STAGES * Memory::stage,
+                     stages + (i + 1) % STAGES * Memory::stage + Memory::kernel_at);
     }
     __syncthreads();
     tile.save(staged);
@@ -463,7 +496,8 @@ CN_KERNEL_BLOCKS((tile_shape<Rows, Columns>::threads), 2) implicit_product(work 
 }
 
 template <int D, int Layout>
-CN_KERNEL(256) add_splits(work w, int splits) {
+CN_KERNEL(256)
+add_splits(work w, int splits) {
     const int64_t results = static_cast<int64_t>(w.rows) * w.filters;
     for (CN_ITEMS(i, results)) {
         float sum = 0;
@@ -481,8 +515,10 @@ static cudaError_t launch_tiles(const cn_queue* q, work w, int splits) {
     w.column_tiles = (w.filters + Columns - 1) / Columns;
     w.steps = (w.inner + element_of<Kind>::depth - 1) / element_of<Kind>::depth;
     w.steps_per_split = (w.steps + splits - 1) / splits;
-    return cn_launch(q, implicit_product<Kind, Layout, Rows, Columns>, dim3(static_cast<unsigned>(row_tiles) * static_cast<unsigned>(w.column_tiles), static_cast<unsigned>(splits)),
-                     dim3(tile_shape<Rows, Columns>::threads), memory_of<Kind, Layout, Rows, Columns>::bytes, w);
+    return cn_launch(
+        q, implicit_product<Kind, Layout, Rows, Columns>,
+        dim3(static_cast<unsigned>(row_tiles) * static_cast<unsigned>(w.column_tiles), static_cast<unsigned>(splits)),
+        dim3(tile_shape<Rows, Columns>::threads), memory_of<Kind, Layout, Rows, Columns>::bytes, w);
 }
 
 template <int Kind, int Layout>
@@ -494,7 +530,9 @@ static cudaError_t launch_kind(const cn_queue* q, const work& w, const cn_implic
     else if (how->tile == CN_IMPLICIT_64X64) error = launch_tiles<Kind, Layout, 64, 64>(q, w, how->splits);
     else error = launch_tiles<Kind, Layout, 32, 32>(q, w, how->splits);
     if (error != cudaSuccess || !w.partial) return error;
-    return cn_launch(q, add_splits<D, Layout>, cn_blocks(static_cast<int64_t>(w.rows) * w.filters, w.rows > 32 ? 256 : 32), dim3(w.rows > 32 ? 256 : 32), 0, w, how->splits);
+    return cn_launch(q, add_splits<D, Layout>,
+                     cn_blocks(static_cast<int64_t>(w.rows) * w.filters, w.rows > 32 ? 256 : 32),
+                     dim3(w.rows > 32 ? 256 : 32), 0, w, how->splits);
 }
 
 template <int Kind>
@@ -528,7 +566,8 @@ static work work_of(const cn_conv_args* a, const cn_implicit_how* how) {
     }
     w.image_chunks = cn_pack_fits(a->dtype, a->x, a->channels);
     w.kernel_chunks = cn_pack_fits(a->dtype, a->kernel, how->by_filters ? w.inner : a->filters);
-    w.y_chunks = cn_pack_fits(a->dtype, a->y, a->filters) && cn_pack_fits(a->dtype, a->bias, 0) && cn_pack_fits(a->dtype, a->residual, 0);
+    w.y_chunks = cn_pack_fits(a->dtype, a->y, a->filters) && cn_pack_fits(a->dtype, a->bias, 0) &&
+                 cn_pack_fits(a->dtype, a->residual, 0);
     return w;
 }
 
@@ -546,21 +585,30 @@ static bool small_product(const int64_t* sizes, int n) {
 }  // namespace
 
 extern "C" bool cn_implicit_fits(const cn_conv_args* a) {
-    int64_t x[5] = {a->batch, 1, 1, 1, a->channels}, y[5] = {a->batch, a->y_dims[0], a->y_dims[1], a->y_dims[2], a->filters};
+    int64_t x[5] = {a->batch, 1, 1, 1, a->channels},
+            y[5] = {a->batch, a->y_dims[0], a->y_dims[1], a->y_dims[2], a->filters};
     const int64_t kernel[5] = {a->channels, a->k_dims[0], a->k_dims[1], a->k_dims[2], a->filters};
 
-    if (a->dtype == CORNU_FLOAT64 || a->groups != 1 || a->channels == 0 || a->k_dims[0] * a->k_dims[1] * a->k_dims[2] == 0) return false;
+    if (a->dtype == CORNU_FLOAT64 || a->groups != 1 || a->channels == 0 ||
+        a->k_dims[0] * a->k_dims[1] * a->k_dims[2] == 0)
+        return false;
     for (int d = 0; d < 3; d++) { /* all cells that a window reaches, padding included */
         const int64_t pad = a->pad[d] < 0 ? -a->pad[d] : a->pad[d], limit = INT64_C(1) << 30;
-        if (pad >= limit || a->y_dims[d] >= limit || a->strides[d] >= limit || a->k_dims[d] >= limit || a->dilation[d] >= limit) return false;
+        if (pad >= limit || a->y_dims[d] >= limit || a->strides[d] >= limit || a->k_dims[d] >= limit ||
+            a->dilation[d] >= limit)
+            return false;
         x[d + 1] = a->x_dims[d] + pad + a->y_dims[d] * a->strides[d] + a->k_dims[d] * a->dilation[d];
     }
     return small_product(x, 5) && small_product(y, 5) && small_product(kernel, 5);
 }
 
-extern "C" int cn_implicit_rows(cn_implicit_tile tile) { return tile == CN_IMPLICIT_128X64 ? 128 : tile == CN_IMPLICIT_64X64 ? 64 : 32; }
+extern "C" int cn_implicit_rows(cn_implicit_tile tile) {
+    return tile == CN_IMPLICIT_128X64 ? 128 : tile == CN_IMPLICIT_64X64 ? 64 : 32;
+}
 extern "C" int cn_implicit_columns(cn_implicit_tile tile) { return tile == CN_IMPLICIT_32X32 ? 32 : 64; }
-extern "C" int cn_implicit_depth(int dtype) { return dtype == CORNU_FLOAT32 ? element_of<BY_FMA>::depth : element_of<BY_F16>::depth; }
+extern "C" int cn_implicit_depth(int dtype) {
+    return dtype == CORNU_FLOAT32 ? element_of<BY_FMA>::depth : element_of<BY_F16>::depth;
+}
 
 extern "C" cudaError_t cn_k_implicit(const cn_queue* q, const cn_conv_args* a, const cn_implicit_how* how) {
     const work w = work_of(a, how);

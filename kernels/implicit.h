@@ -8,7 +8,12 @@
 extern "C" {
 #endif
 
-typedef enum cn_implicit_tile { CN_IMPLICIT_32X32, CN_IMPLICIT_64X64, CN_IMPLICIT_128X64, CN_IMPLICIT_TILES } cn_implicit_tile;
+typedef enum cn_implicit_tile {
+    CN_IMPLICIT_32X32,
+    CN_IMPLICIT_64X64,
+    CN_IMPLICIT_128X64,
+    CN_IMPLICIT_TILES
+} cn_implicit_tile;
 
 /* How it is done. float16 and bfloat16 always go through tensor cores; sums are float32. */
 typedef struct cn_implicit_how {

@@ -1,4 +1,5 @@
-// Depthwise convolutions with one filter a channel: widths, strides, dilation and padding, spans, and activations that a product leaves to them.
+// Depthwise convolutions with one filter a channel: widths, strides, dilation and padding, spans, and activations that
+// a product leaves to them.
 #include "tests/backend/cuda_ways.h"
 
 using namespace cuda_test;
@@ -35,7 +36,8 @@ int expect_depthwise(cornu_dtype dtype, const Shape& s, int parts = 0, cn_act ac
     kernel.insert(kernel.end(), {1, channels});
     cn_attr attr = attr_of(s.x, s, channels, act);
     std::vector<cn_id> in = {c.input_of(s.x), c.constant_of(kernel)};
-    std::string what = "depthwise " + std::to_string(kernel[0]) + " stride " + std::to_string(s.stride) + " channels " + std::to_string(channels);
+    std::string what = "depthwise " + std::to_string(kernel[0]) + " stride " + std::to_string(s.stride) + " channels " +
+                       std::to_string(channels);
     cn_id y = cn_graph_add(&c.g, CN_OP_conv, in.data(), 2, &attr);
     if (y != CN_NONE && parts) {
         cn_type type = c.g.types[y];
@@ -72,17 +74,19 @@ TEST(CudaDepthwise, Spaces) {
     for (cornu_dtype dtype : kSingles) {
         expect_depthwise(dtype, {{2, 19, 8}, {3}, 1, 1, 2, 2});
         expect_depthwise(dtype, {{1, 9, 11, 8}, {3, 5}, 1, 3, 4, 4});
-        expect_depthwise(dtype, {{1, 9, 11, 8}, {5, 3}, 2, 1, 6, 6}); // whole rows and spans of padding
-        expect_depthwise(dtype, {{1, 8, 8, 8}, {3, 3}, 1, 1, -1, 0}); // cropped
+        expect_depthwise(dtype, {{1, 9, 11, 8}, {5, 3}, 2, 1, 6, 6});  // whole rows and spans of padding
+        expect_depthwise(dtype, {{1, 8, 8, 8}, {3, 3}, 1, 1, -1, 0});  // cropped
         expect_depthwise(dtype, {{2, 3, 4, 6, 8}, {2, 3, 3}, 1, 1, 1, 1});
     }
 }
 
 TEST(CudaDepthwise, Epilogues) {
-    const cn_ew rows[] = {CN_EW_copy, CN_EW_relu, CN_EW_relu6, CN_EW_silu, CN_EW_hard_silu, CN_EW_gelu, CN_EW_elu, CN_EW_mish};
+    const cn_ew rows[] = {CN_EW_copy,      CN_EW_relu, CN_EW_relu6, CN_EW_silu,
+                          CN_EW_hard_silu, CN_EW_gelu, CN_EW_elu,   CN_EW_mish};
     for (cornu_dtype dtype : kSingles) {
         for (cn_ew row : rows) {
-            for (int parts = 0; parts < 4; parts++) expect_depthwise(dtype, {{1, 5, 6, 16}, {3, 3}, 1, 1, 1, 1}, parts, act_of(row, 0.5));
+            for (int parts = 0; parts < 4; parts++)
+                expect_depthwise(dtype, {{1, 5, 6, 16}, {3, 3}, 1, 1, 1, 1}, parts, act_of(row, 0.5));
         }
     }
 }
@@ -110,7 +114,8 @@ void expect_left(bool left, cornu_dtype dtype, cn_act act, int64_t channels, boo
         cn_id both[] = {middle, y};
         y = cn_graph_add(&c.g, CN_OP_ew, both, 2, &add);
     }
-    expect_ways(c, y, CORNU_PRECISION_STRICT, 2 * tolerance_of(dtype), "an activation between a product and a depthwise convolution");
+    expect_ways(c, y, CORNU_PRECISION_STRICT, 2 * tolerance_of(dtype),
+                "an activation between a product and a depthwise convolution");
     EXPECT_EQ(problems.find("after an activation") != std::string::npos, left) << problems;
 }
 

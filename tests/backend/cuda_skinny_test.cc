@@ -1,4 +1,5 @@
-// Products of weights by the library, the kernel for few rows and tiles: every way of them, around the sizes of vectors, teams, tiles and splits.
+// Products of weights by the library, the kernel for few rows and tiles: every way of them, around the sizes of
+// vectors, teams, tiles and splits.
 #include "tests/backend/cuda_ways.h"
 
 using namespace cuda_test;
@@ -8,8 +9,8 @@ namespace {
 const cornu_dtype kSingles[] = {CORNU_FLOAT32, CORNU_FLOAT16, CORNU_BFLOAT16};
 
 // [rows, inner] by weights [inner, columns], as a Dense layer has them; returns the ways.
-int expect_rows(cornu_dtype dtype, int64_t rows, int64_t columns, int64_t inner, int parts = 0, cn_act act = {}, bool special = false,
-                cornu_precision precision = CORNU_PRECISION_STRICT) {
+int expect_rows(cornu_dtype dtype, int64_t rows, int64_t columns, int64_t inner, int parts = 0, cn_act act = {},
+                bool special = false, cornu_precision precision = CORNU_PRECISION_STRICT) {
     Case c(dtype);
     c.special = special;
     cn_attr attr = run_graph::no_attr();
@@ -19,7 +20,8 @@ int expect_rows(cornu_dtype dtype, int64_t rows, int64_t columns, int64_t inner,
     if (parts & 2) in.push_back(c.input_of({rows, columns}));
     cn_id y = c.node(CN_OP_matmul, in, attr);
     double tolerance = dtype == CORNU_FLOAT32 && precision == CORNU_PRECISION_TF32 ? 2e-3 : tolerance_of(dtype);
-    return expect_ways(c, y, precision, tolerance, std::to_string(rows) + "x" + std::to_string(columns) + "x" + std::to_string(inner));
+    return expect_ways(c, y, precision, tolerance,
+                       std::to_string(rows) + "x" + std::to_string(columns) + "x" + std::to_string(inner));
 }
 
 TEST(CudaSkinny, Rows) {
@@ -60,7 +62,8 @@ TEST(CudaSkinny, LongSums) {
 
 TEST(CudaSkinny, Epilogues) {
     for (cornu_dtype dtype : kSingles) {
-        for (cn_act act : {act_of(CN_EW_copy), act_of(CN_EW_relu), act_of(CN_EW_relu6), act_of(CN_EW_gelu), act_of(CN_EW_leaky_relu, 0.25), act_of(CN_EW_clip, -0.5, 0.75)}) {
+        for (cn_act act : {act_of(CN_EW_copy), act_of(CN_EW_relu), act_of(CN_EW_relu6), act_of(CN_EW_gelu),
+                           act_of(CN_EW_leaky_relu, 0.25), act_of(CN_EW_clip, -0.5, 0.75)}) {
             for (int parts = 0; parts < 4; parts++) expect_rows(dtype, 3, 18, 48, parts, act);
         }
     }
@@ -69,7 +72,8 @@ TEST(CudaSkinny, Epilogues) {
 // What follows the library's product, sixteen bytes at a time.
 TEST(CudaSkinny, LibraryEpilogues) {
     for (cornu_dtype dtype : kSingles) {
-        for (cn_act act : {act_of(CN_EW_silu), act_of(CN_EW_gelu), act_of(CN_EW_hard_silu), act_of(CN_EW_tanh), act_of(CN_EW_clip, -0.5, 0.75)}) {
+        for (cn_act act : {act_of(CN_EW_silu), act_of(CN_EW_gelu), act_of(CN_EW_hard_silu), act_of(CN_EW_tanh),
+                           act_of(CN_EW_clip, -0.5, 0.75)}) {
             for (int parts = 0; parts < 4; parts++) expect_rows(dtype, 21, 24, 16, parts, act);
         }
     }

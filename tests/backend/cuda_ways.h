@@ -10,7 +10,8 @@ namespace cuda_test {
 // The problems of the steps that were run last.
 inline std::string problems;
 
-// Outputs of two runs (the second one is a captured graph) with every step taking way `way`, or its last one; *ways is the most that a step has.
+// Outputs of two runs (the second one is a captured graph) with every step taking way `way`, or its last one; *ways is
+// the most that a step has.
 inline std::vector<std::vector<char>> run_way(const Case& c, cornu_precision precision, int way, int* ways) {
     const cn_backend& backend = cn_backend_cuda;
     std::vector<std::vector<char>> out, again;
@@ -60,7 +61,8 @@ inline std::vector<std::vector<char>> run_way(const Case& c, cornu_precision pre
     return out;
 }
 
-// The result y of every way within the tolerance (times its largest element) of the reference's, NaN and infinities alike. Returns the ways.
+// The result y of every way within the tolerance (times its largest element) of the reference's, NaN and infinities
+// alike. Returns the ways.
 inline int expect_ways(Case& c, cn_id y, cornu_precision precision, double tolerance, const std::string& what) {
     int ways = 1;
     EXPECT_EQ(cn_graph_status(&c.g), CORNU_OK) << what << cornu_last_error();
@@ -79,7 +81,8 @@ inline int expect_ways(Case& c, cn_id y, cornu_precision precision, double toler
         for (size_t i = 0; i < (size_t)cn_type_count(&type); i++) {
             double a = element(type.dtype, got[0], i), b = element(type.dtype, want[0], i);
             if (a == b || (std::isnan(a) && std::isnan(b)) || std::fabs(a - b) <= tolerance * largest) continue;
-            ADD_FAILURE() << what << ", way " << way << " of " << ways << ": element " << i << " is " << a << ", the reference has " << b;
+            ADD_FAILURE() << what << ", way " << way << " of " << ways << ": element " << i << " is " << a
+                          << ", the reference has " << b;
             break;
         }
     }

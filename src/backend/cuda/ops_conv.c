@@ -1,10 +1,13 @@
-/* Convolutions and their transposes. One whose kernel is a single cell that moves over every cell is a product of matrices; others of one group
- * are made as products without being unfolded, in tiles of several sizes and with sums in one piece or split: those are the step's ways.
+/* Convolutions and their transposes. One whose kernel is a single cell that moves over every cell is a product of
+ * matrices; others of one group are made as products without being unfolded, in tiles of several sizes and with sums in
+ * one piece or split: those are the step's ways.
  *
- * The library's products end with relu at most. Where another activation stands between a product and a depthwise convolution that alone takes
- * it in, the product leaves it out and the depthwise kernel applies it as it reads:
+ * The library's products end with relu at most. Where another activation stands between a product and a depthwise
+ * convolution that alone takes it in, the product leaves it out and the depthwise kernel applies it as it reads:
  *
- *     1x1 conv {silu} -> depthwise        becomes        1x1 conv -> depthwise of silu(x), with no pass over x between them */
+ *     1x1 conv {silu} -> depthwise        becomes        1x1 conv -> depthwise of silu(x)
+ *
+ * with no pass over x between them. */
 #include "backend/cuda/precision.h"
 #include "backend/cuda/product.h"
 #include "backend/cuda/space.h"
@@ -23,8 +26,13 @@ typedef struct conv_step {
 
 static cn_conv_args args_of(const cn_cuda_executable* e, const cn_node* node) {
     const cn_conv_attr* a = &node->attr.conv;
-    const cn_type *x = cn_cuda_input_type(e, node, 0), *kernel = cn_cuda_input_type(e, node, 1), *y = cn_cuda_type(e, node);
-    cn_conv_args out = {.dtype = (int)y->dtype, .batch = y->dims[0], .channels = x->dims[a->spatial + 1], .filters = y->dims[a->spatial + 1], .groups = a->groups,
+    const cn_type *x = cn_cuda_input_type(e, node, 0), *kernel = cn_cuda_input_type(e, node, 1),
+                  *y = cn_cuda_type(e, node);
+    cn_conv_args out = {.dtype = (int)y->dtype,
+                        .batch = y->dims[0],
+                        .channels = x->dims[a->spatial + 1],
+                        .filters = y->dims[a->spatial + 1],
+                        .groups = a->groups,
                         .act = cn_cuda_epilogue(&a->act)};
 
     cn_cuda_space(out.x_dims, x->dims + 1, a->spatial, 1);
@@ -38,7 +46,8 @@ static cn_conv_args args_of(const cn_cuda_executable* e, const cn_node* node) {
 
 static bool is_product(const cn_node* node, const cn_conv_args* a) {
     bool is = node->op == CN_OP_conv && a->groups == 1;
-    for (int d = 0; d < 3; d++) is = is && a->k_dims[d] == 1 && a->strides[d] == 1 && a->pad[d] == 0 && a->x_dims[d] == a->y_dims[d];
+    for (int d = 0; d < 3; d++)
+        is = is && a->k_dims[d] == 1 && a->strides[d] == 1 && a->pad[d] == 0 && a->x_dims[d] == a->y_dims[d];
     return is;
 }
 
@@ -113,17 +122,21 @@ static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame)
 /* What two steps with the same ways have in common. */
 static cornu_status describe(cn_cuda_executable* e, cn_cuda_step* step, const conv_step* s, const char* kind) {
     const cn_conv_args* a = &s->args;
-    const int64_t *x = a->x_dims, *k = a->k_dims, *y = a->y_dims, *strides = a->strides, *dilation = a->dilation, *pad = a->pad;
-    const char* text = cn_arena_format(&e->arena, "%s %s %lldx%lldx%lldx%lldx%lld by %lldx%lldx%lld to %lldx%lldx%lldx%lld", kind,
-                                       cornu_dtype_name((cornu_dtype)a->dtype), (long long)a->batch, (long long)x[0], (long long)x[1], (long long)x[2],
-                                       (long long)a->channels, (long long)k[0], (long long)k[1], (long long)k[2], (long long)y[0], (long long)y[1],
-                                       (long long)y[2], (long long)a->filters);
+    const int64_t *x = a->x_dims, *k = a->k_dims, *y = a->y_dims, *strides = a->strides, *dilation = a->dilation,
+                  *pad = a->pad;
+    const char* text =
+        cn_arena_format(&e->arena, "%s %s %lldx%lldx%lldx%lldx%lld by %lldx%lldx%lld to %lldx%lldx%lldx%lld", kind,
+                        cornu_dtype_name((cornu_dtype)a->dtype), (long long)a->batch, (long long)x[0], (long long)x[1],
+                        (long long)x[2], (long long)a->channels, (long long)k[0], (long long)k[1], (long long)k[2],
+                        (long long)y[0], (long long)y[1], (long long)y[2], (long long)a->filters);
 
     if (!text) return CN_NO_MEMORY(sizeof *s);
-    step->problem = cn_arena_format(&e->arena, "%s strides %lld %lld %lld dilation %lld %lld %lld pad %lld %lld %lld act %d %g %g %g%s%s", text,
-                                    (long long)strides[0], (long long)strides[1], (long long)strides[2], (long long)dilation[0], (long long)dilation[1],
-                                    (long long)dilation[2], (long long)pad[0], (long long)pad[1], (long long)pad[2], a->act.fn, a->act.p, a->act.q, a->act.r,
-                                    cn_cuda_input_type(e, step->node, 2) ? " bias" : "", cn_cuda_input_type(e, step->node, 3) ? " residual" : "");
+    step->problem = cn_arena_format(
+        &e->arena, "%s strides %lld %lld %lld dilation %lld %lld %lld pad %lld %lld %lld act %d %g %g %g%s%s", text,
+        (long long)strides[0], (long long)strides[1], (long long)strides[2], (long long)dilation[0],
+        (long long)dilation[1], (long long)dilation[2], (long long)pad[0], (long long)pad[1], (long long)pad[2],
+        a->act.fn, a->act.p, a->act.q, a->act.r, cn_cuda_input_type(e, step->node, 2) ? " bias" : "",
+        cn_cuda_input_type(e, step->node, 3) ? " residual" : "");
     return step->problem ? CORNU_OK : CN_NO_MEMORY(sizeof *s);
 }
 
@@ -154,7 +167,10 @@ cornu_status cn_cuda_prepare_conv(cn_cuda_executable* e, cn_cuda_step* step) {
     conv_step* s;
 
     if (is_product(step->node, &args)) {
-        cn_cuda_product product = {.dtype = (cornu_dtype)args.dtype, .rows = cn_conv_rows(&args), .columns = args.filters, .inner = args.channels,
+        cn_cuda_product product = {.dtype = (cornu_dtype)args.dtype,
+                                   .rows = cn_conv_rows(&args),
+                                   .columns = args.filters,
+                                   .inner = args.channels,
                                    .act = step->node->attr.conv.act};
         if (left_act(e, step->node->output).fn != CN_EW_copy) product.act = (cn_act){.fn = CN_EW_copy};
         return cn_cuda_prepare_product(e, step, &product);

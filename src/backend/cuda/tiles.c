@@ -1,5 +1,5 @@
-/* The guess among tiles: the largest of which there are enough for a device; of small results the sum is split. Results of few rows or columns have
- * small tiles alone: there is nothing to gain. */
+/* The guess among tiles: the largest of which there are enough for a device; of small results the sum is split. Results
+ * of few rows or columns have small tiles alone: there is nothing to gain. */
 #include "backend/cuda/tiles.h"
 
 #include "base/size.h"

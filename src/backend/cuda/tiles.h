@@ -1,4 +1,5 @@
-/* Ways to make a product by our own tiles: their sizes, and sums in one piece or split. For convolutions, and for products beside the library. */
+/* Ways to make a product by our own tiles: their sizes, and sums in one piece or split. For convolutions, and for
+ * products beside the library. */
 #ifndef CN_BACKEND_CUDA_TILES_H
 #define CN_BACKEND_CUDA_TILES_H
 
@@ -17,9 +18,13 @@ typedef struct cn_tile_ways {
 } cn_tile_ways;
 
 /* Cells of the result. */
-static inline int64_t cn_conv_rows(const cn_conv_args* a) { return a->batch * a->y_dims[0] * a->y_dims[1] * a->y_dims[2]; }
+static inline int64_t cn_conv_rows(const cn_conv_args* a) {
+    return a->batch * a->y_dims[0] * a->y_dims[1] * a->y_dims[2];
+}
 /* Elements of a sum. */
-static inline int64_t cn_conv_inner(const cn_conv_args* a) { return a->channels / a->groups * a->k_dims[0] * a->k_dims[1] * a->k_dims[2]; }
+static inline int64_t cn_conv_inner(const cn_conv_args* a) {
+    return a->channels / a->groups * a->k_dims[0] * a->k_dims[1] * a->k_dims[2];
+}
 
 /* For what cn_implicit_fits; asks for the scratch of the greediest. */
 void cn_tile_ways_find(cn_cuda_executable* e, const cn_conv_args* args, bool tf32, bool by_filters, cn_tile_ways* out);
