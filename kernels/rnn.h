@@ -67,7 +67,7 @@ static inline cn_rnn_share cn_rnn_share_of(const cn_rnn_args* a) {
     s.held = s.per <= 8 ? 8 : s.per <= 16 ? 16 : size == 2 ? 32 : s.threads <= 384 ? 24 : 16;
     s.read = s.per > s.held ? (s.per - s.held) * s.slices * width * size : 0;
     s.shared = (size_t)(s.rows * (2 * s.slices * s.per + s.slices * width)) * 4;
-    if (s.read > 0 && width % 4 != 0) s.held = 0; /* rows are read 4 elements at a time */
+    if (s.read > 0 && a->units % 4 != 0) s.held = 0; /* 4 rows by 4 columns are read at once */
     if (s.shared > CN_SHARED_BYTES || s.threads > 512 || a->steps > 1 << 30) s.held = 0;
     return s;
 }

@@ -208,9 +208,14 @@ struct unit {
     CN_DEVICE float sum(const block<E, R>& m, int g) const {
         const int width = anew(m.width), column = g * anew(m.units) + j;
         const float* s = m.s + r * width + column;
-        float total = *s;
+        float total = 0;
         NO_UNROLL
-        for (int slice = 1; slice < m.slices; slice++) total += s[slice * R * width];
+        for (int slice = 0; slice < m.slices; slice += 4) { /* 1, 2, 4 or 8; four loads are under way at once */
+            float part[4];
+            UNROLL
+            for (int i = 0; i < 4; i++) part[i] = slice + i < m.slices ? s[(slice + i) * R * width] : 0.0f;
+            total += (part[0] + part[1]) + (part[2] + part[3]);
+        }
         return m.a.bias ? total + cn_widen(static_cast<const E*>(m.a.bias)[column]) : total;
     }
     /* The first half of a step of a GRU that resets first. */
@@ -222,15 +227,26 @@ struct unit {
         const cn_rnn_args& a = m.a;
         if (a.cell == CN_CELL_SIMPLE) return apply(a.act, gate[0] + sum(m, 0));
         if (m.resets_first()) return c * h + (1 - c) * apply(a.act, gate[2] + sum(m, 2));
-        NO_UNROLL
-        for (int g = 0; g < 2; g++) {
-            const float v = apply(a.gate, gate[0] + sum(m, g));
-            gate[0] = gate[1];
-            gate[1] = v;
+        const bool lstm = a.cell == CN_CELL_LSTM;
+        const float candidate = sum(m, 2);
+        gate[0] += sum(m, 0);
+        gate[1] += sum(m, 1);
+        if (lstm) gate[3] += sum(m, 3);
+        if (a.gate.fn == CN_FN_sigmoid) { /* in one piece, so that one's steps fill the other's waits */
+            UNROLL
+            for (int g = 0; g < 4; g += g == 1 ? 2 : 1) gate[g] = 1.0f / (1.0f + cn_m_exp(-gate[g]));
+        } else {
+            NO_UNROLL
+            for (int g = 0; g < 3; g++) { /* turns gates 0, 1 and 3 by one place */
+                const float v = apply(a.gate, gate[0]);
+                gate[0] = gate[1];
+                gate[1] = gate[3];
+                gate[3] = v;
+            }
         }
-        if (a.cell == CN_CELL_GRU) return gate[0] * h + (1 - gate[0]) * apply(a.act, gate[2] + gate[1] * sum(m, 2));
-        c = rounded<E>(gate[1] * c + gate[0] * apply(a.act, gate[2] + sum(m, 2)));
-        return apply(a.gate, gate[3] + sum(m, 3)) * apply(a.act, c);
+        if (!lstm) return gate[0] * h + (1 - gate[0]) * apply(a.act, gate[2] + gate[1] * candidate);
+        c = rounded<E>(gate[1] * c + gate[0] * apply(a.act, gate[2] + candidate));
+        return gate[3] * apply(a.act, c);
     }
     CN_DEVICE void finish(const block<E, R>& m, bool last) {
         const cn_rnn_args& a = m.a;
@@ -266,15 +282,11 @@ CN_DEVICE void multiply(const block<E, R>& m, const quad<E> (&held)[HELD], const
     }
     int at = HELD * width; /* of row k */
     NO_UNROLL
-    for (int k = HELD; STREAMED && k < rows; k += 4) {
+    for (int k = HELD; STREAMED && k < rows; k += 4) { /* rows is a multiple of 4 */
         const old_state<R> old(x + k * R);
         quad<E> row[4];
         UNROLL
-        for (int i = 0; i < 4; i++) {
-            row[i].clear();
-            if (k + i < rows) row[i].read(w + at);
-            at += width;
-        }
+        for (int i = 0; i < 4; i++, at += width) row[i].read(w + at);
         UNROLL
         for (int i = 0; i < 4; i++) accumulate<R>(sum, row[i].widened(), old.of(i));
     }
