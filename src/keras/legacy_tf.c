@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "keras/legacy_config.h"
-#include "keras/parts.h"
+#include "keras/upgrade_parts.h"
 
 typedef struct tf_printer {
     const cn_document* doc;
@@ -270,10 +270,11 @@ static cornu_status print_triple(const tf_printer* cx, const cn_json* model, con
     const char* name = cn_json_string(cn_json_at(history, 0), NULL);
     const cn_json* entry = cn_legacy_entry(model, name);
     int64_t call = 0, tensor = 0;
+    cn_tf_function function;
 
     if (!entry || !cn_json_int64(cn_json_at(history, 1), &call) || !cn_json_int64(cn_json_at(history, 2), &tensor))
         return CN_FAIL(BAD_FILE, "%s: layer '%s' is called on a tensor that no layer of the model gives", cx->doc->name, cx->layer);
-    if (cn_legacy_is_operation(entry))
+    if (cn_legacy_is_operation(entry) && !cn_legacy_tf_function(entry, &function))
         return CN_FAIL(UNSUPPORTED, "%s: operation '%s' (%s) has no form in tf.keras's files", cx->doc->name, name, text_of(entry, "class_name"));
     if (counts_from_one(entry) && !(shifted && !cn_json_equals(cn_json_get(entry, "class_name"), "Sequential"))) call++;
     put(cx, "[");
@@ -350,10 +351,13 @@ static cornu_status print_keywords(const tf_printer* cx, const cn_json* model, c
     const cn_json* args = cn_json_get(node, "args");
     const cn_json* kwargs = cn_json_get(node, "kwargs");
     bool first = true, leave;
+    cn_tf_function function;
+    bool operation = cn_legacy_tf_function(entry, &function);
 
     put(cx, "{");
+    if (operation) CN_TRY(cn_legacy_tf_attributes(entry, &function, &first, cx->out));
     for (size_t i = 1; i < cn_json_size(args); i++) {
-        const char* key = positional_name(text_of(entry, "class_name"), i);
+        const char* key = operation ? function.second : positional_name(text_of(entry, "class_name"), i);
         if (cn_json_type_of(cn_json_at(args, i)) == CN_JSON_NULL) continue;
         if (!key)
             return CN_FAIL(UNSUPPORTED, "%s: layer '%s' (%s) is called with %zu arguments, whose names in tf.keras are not known", cx->doc->name,
@@ -377,11 +381,12 @@ static cornu_status print_keywords(const tf_printer* cx, const cn_json* model, c
 static cornu_status print_call(const tf_printer* cx, const cn_json* model, const cn_json* entry, const cn_json* node) {
     const cn_json* input = cn_json_at(cn_json_get(node, "args"), 0);
     size_t count = cn_legacy_history(input) ? 1 : cn_json_size(input);
+    bool bare = cn_legacy_is_operation(entry) && cn_legacy_history(input); /* a function gets the list where there is one */
 
     if (!cn_legacy_history(input) && (!cn_json_is(input, CN_JSON_ARRAY) || count == 0))
         return CN_FAIL(UNSUPPORTED, "%s: layer '%s' (%s) is not called on a tensor or a list of tensors; tf.keras's files cannot say that", cx->doc->name,
                        cx->layer, text_of(entry, "class_name"));
-    put(cx, "[");
+    if (!bare) put(cx, "[");
     for (size_t i = 0; i < count; i++) {
         const cn_json* history = cn_legacy_history(cn_legacy_history(input) ? input : cn_json_at(input, i));
         if (!history)
@@ -393,7 +398,7 @@ static cornu_status print_call(const tf_printer* cx, const cn_json* model, const
         CN_TRY(print_keywords(cx, model, entry, node));
         put(cx, "]");
     }
-    put(cx, "]");
+    if (!bare) put(cx, "]");
     return CORNU_OK;
 }
 
@@ -410,14 +415,24 @@ static cornu_status check_name(const tf_printer* cx, const cn_json* entry) {
     return CN_FAIL(UNSUPPORTED, "%s: layer '%s': tf.keras takes only letters of ASCII, digits and ._\\/>- in a layer's name", cx->doc->name, name);
 }
 
+static cornu_status print_operation(const tf_printer* cx, const cn_tf_function* function) {
+    put(cx, "{\"class_name\": \"TFOpLambda\", \"config\": {\"name\": ");
+    put_string(cx, cx->layer);
+    put(cx, ", \"trainable\": true, \"dtype\": \"float32\", \"function\": ");
+    put_string(cx, function->name);
+    put(cx, "}");
+    return CORNU_OK;
+}
+
 static cornu_status print_entry(const tf_printer* cx, const cn_json* model, const cn_json* entry, bool functional) {
     const cn_json* name = cn_json_get(entry, "name");
     const cn_json* nodes = cn_json_get(entry, "inbound_nodes");
     tf_printer inner = {cx->doc, cx->out, text_of(entry, "name")};
+    cn_tf_function function;
 
     CN_TRY(check_name(cx, entry));
     if (!functional) return print_object(cx, entry);
-    CN_TRY(print_head(&inner, entry));
+    CN_TRY(cn_legacy_tf_function(entry, &function) ? print_operation(&inner, &function) : print_head(&inner, entry));
     put(cx, ", \"name\": ");
     CN_TRY(cn_json_print(name, cx->out));
     put(cx, ", \"inbound_nodes\": [");
@@ -430,12 +445,14 @@ static cornu_status print_entry(const tf_printer* cx, const cn_json* model, cons
 }
 
 static cornu_status print_layers(const tf_printer* cx, const cn_json* model, const cn_json* layers, bool functional) {
+    cn_tf_function function;
     bool first = true;
 
     put(cx, "[");
     for (size_t i = 0; i < cn_json_size(layers); i++) {
         const cn_json* entry = cn_json_at(layers, i);
-        if (functional && cn_legacy_is_operation(entry)) continue; /* of a mask; another one is refused where it is used */
+        if (functional && cn_legacy_is_operation(entry) && !cn_legacy_tf_function(entry, &function))
+            continue; /* of a mask; another one is refused where it is used */
         if (!first) put(cx, ", ");
         first = false;
         CN_TRY(print_entry(cx, model, entry, functional));

@@ -101,6 +101,18 @@ static const op_row* find_row(const char* function, const char* node_op) {
     return NULL;
 }
 
+/* Those whose results are of another dtype there, or whose attributes are. */
+static bool is_one_way(const char* op) { return strcmp(op, "Argmax") == 0 || strcmp(op, "Cast") == 0; }
+
+bool cn_upgrade_tensorflow_of(const char* op, cn_tf_function* out) {
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!rows[i].op || !rows[i].function || strcmp(rows[i].op, op) != 0 || is_one_way(op)) continue;
+        *out = (cn_tf_function){rows[i].function, rows[i].second, rows[i].keys};
+        return true;
+    }
+    return false;
+}
+
 /* Our name of an attribute; NULL if the row has none of theirs. */
 static const char* our_key(const op_row* row, const char* theirs) {
     size_t n = strlen(theirs);

@@ -82,6 +82,19 @@ bool cn_upgrade_is_tensorflow(const char* class_name);
 /* Writes the whole entry of such a layer in a Functional, as an operation of Keras 3; false, with a note, when there is none like it. */
 bool cn_upgrade_put_tensorflow(cn_upgrade* u, const cn_layer* model, const cn_layer* layer, const char* name);
 
+/* A function of TensorFlow by what computes the same in Keras 3. */
+typedef struct cn_tf_function {
+    const char* name;        /* "math.multiply" */
+    const char* second;      /* what it calls its second tensor, NULL where it has one alone, or a list */
+    const char* const* keys; /* three, "theirs=ours", NULL behind the last */
+} cn_tf_function;
+
+/* Whether there is one for an operation's class. */
+bool cn_upgrade_tensorflow_of(const char* op, cn_tf_function* out);
+/* legacy_tf_ops.c: whether tf.keras can have an entry of a Functional as a TFOpLambda; its attributes as keywords of a call. */
+bool cn_legacy_tf_function(const cn_json* entry, cn_tf_function* out);
+cornu_status cn_legacy_tf_attributes(const cn_json* entry, const cn_tf_function* function, bool* first, cn_buf* out);
+
 /* ---- upgrade_weights.c ---- */
 
 /* Makes to's variables from those of from; to has its layers. */

@@ -16,7 +16,7 @@ import traceback
 
 import report
 
-# What is not held, by format: patterns of cases. Operations and layers that Keras's legacy reader or tf.keras lacks; classes whose order of
+# What is not held, by format: patterns of cases. Operations and layers that Keras's legacy reader or tf.keras lacks (it has the common functions of floats); classes whose order of
 # sub-layers no file tells; quantized and LoRA layers; bfloat16, which numpy lacks; vocabularies in assets.
 OPERATIONS = ["functional_raw_ops", "functional_split_outputs", "functional_constants"]
 LAYERS = ["custom_layer", "subclassed_model", "quantized_*", "lora", "policy_bfloat16", "asset_text_tf_idf"]
@@ -26,7 +26,7 @@ NOT_TF = ["functional_optional_input", "sequential_non_ascii_names", "layers_att
           "composite_spectral", *OPERATIONS]
 REFUSED = {
     "npz": ["policy_bfloat16"],
-    "h5": [*OPERATIONS, *LAYERS, *ASSETS, "layers_attention", "layers_normalization", "composite_attention"],
+    "h5": ["operations", *OPERATIONS, *LAYERS, *ASSETS, "layers_attention", "layers_normalization", "composite_attention"],
     "h5-weights": LAYERS,
     "h5-weights-tf": LAYERS,
     "h5-tf": [*LAYERS, *ASSETS, *NOT_TF],
@@ -63,7 +63,7 @@ WEIGHTS_ONLY = {"weights.h5", "weights.json", "npz", "h5-weights", "h5-weights-t
 
 # Cases of the short tier.
 SHORT = ("sequential_plain,sequential_convolutional,sequential_nested,sequential_many_layers,sequential_frozen,functional_shared_submodel,"
-         "functional_deeply_nested,functional_list_io,functional_mask,functional_raw_ops,sequential_non_ascii_names")
+         "functional_deeply_nested,functional_list_io,functional_mask,functional_raw_ops,operations,sequential_non_ascii_names")
 
 
 def main():
@@ -179,7 +179,18 @@ def composite_spectral():
     return Model(x, frozen(y))
 
 
-EXTRA = {"recurrent": recurrent, "frozen_parts": frozen_parts, "many_kinds": many_kinds, "composite_attention": composite_attention,
+def operations():
+    from keras import Input, Model, layers, ops
+
+    x = Input((4,))
+    y = layers.Dense(4)(x)
+    z = ops.maximum(y * 2.0, ops.exp(-y) + x) / 3
+    z = ops.concatenate([z, ops.tanh(y) - 1, ops.relu(x)], axis=-1)
+    z = ops.mean(ops.reshape(z, (-1, 3, 4)), axis=1, keepdims=True)
+    return Model(x, layers.Dense(2)(layers.Flatten()(z)))
+
+
+EXTRA = {"operations": operations, "recurrent": recurrent, "frozen_parts": frozen_parts, "many_kinds": many_kinds, "composite_attention": composite_attention,
          "composite_cells": composite_cells, "composite_spectral": composite_spectral}
 
 
