@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "keras/naming.h"
 #include "keras/parts.h"
 
 void cn_legacy_key(cn_buf* out, bool* first, const char* key, size_t size) {
@@ -135,7 +136,8 @@ static cornu_status print_element(const cn_json* model, const cn_json* object, c
 
     cn_buf_text(out, "{");
     cn_legacy_key(out, &first, "class_name", 10);
-    cn_json_print_string(out, name ? name : "", name ? strlen(name) : 0);
+    name = name ? cn_naming_python(name) : "";
+    cn_json_print_string(out, name, strlen(name));
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         const cn_json* value = cn_json_get(object, kept[i]);
         if (!value) continue;
@@ -148,13 +150,11 @@ static cornu_status print_element(const cn_json* model, const cn_json* object, c
     return cn_buf_check(out);
 }
 
-/* Layers that Keras's legacy reader does not know, or makes others of: it takes the first of several axes. */
+/* Keras's legacy reader takes the first of several axes. */
 static cornu_status refuse_layer(const cn_document* doc, const cn_layer* layer) {
-    bool axes = strcmp(layer->class_name, "LayerNormalization") == 0 && cn_json_size(cn_json_get(layer->config, "axis")) > 1;
-
-    if (!axes && strcmp(layer->class_name, "GroupQueryAttention") != 0) return CORNU_OK;
-    return CN_FAIL(UNSUPPORTED, "%s: %s: Keras cannot read %s back from legacy HDF5; .keras holds it", doc->name, cn_layer_describe(layer),
-                   axes ? "several axes" : "this class");
+    if (strcmp(layer->class_name, "LayerNormalization") != 0 || cn_json_size(cn_json_get(layer->config, "axis")) < 2) return CORNU_OK;
+    return CN_FAIL(UNSUPPORTED, "%s: %s: Keras cannot read several axes back from legacy HDF5; .keras holds it", doc->name,
+                   cn_layer_describe(layer));
 }
 
 /* Legacy files have no module, so that Keras takes an operation for the layer of its name. */

@@ -46,7 +46,7 @@ char* cn_snake_case(cn_arena* arena, const char* class_name) {
     return out;
 }
 
-/* Exported classes whose Python name, from which Keras makes the group's name, is another. */
+/* Exported classes whose Python name, from which Keras makes the group's name and which legacy HDF5 has, is another. */
 static const struct {
     const char* class_name;
     const char* python_name;
@@ -54,12 +54,14 @@ static const struct {
     {"GroupQueryAttention", "GroupedQueryAttention"},
 };
 
-const char* cn_naming_base(cn_arena* arena, const char* class_name) {
+const char* cn_naming_python(const char* class_name) {
     for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++) {
-        if (strcmp(renamed[i].class_name, class_name) == 0) return cn_snake_case(arena, renamed[i].python_name);
+        if (strcmp(renamed[i].class_name, class_name) == 0) return renamed[i].python_name;
     }
-    return cn_snake_case(arena, class_name);
+    return class_name;
 }
+
+const char* cn_naming_base(cn_arena* arena, const char* class_name) { return cn_snake_case(arena, cn_naming_python(class_name)); }
 
 /* ---- counters, a hash table of open addressing ---- */
 

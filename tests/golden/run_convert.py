@@ -26,7 +26,7 @@ NOT_TF = ["functional_optional_input", "sequential_non_ascii_names", "layers_att
           "composite_spectral", *OPERATIONS]
 REFUSED = {
     "npz": ["policy_bfloat16"],
-    "h5": ["operations", *OPERATIONS, *LAYERS, *ASSETS, "layers_attention", "layers_normalization", "composite_attention"],
+    "h5": ["operations", *OPERATIONS, *LAYERS, *ASSETS, "layers_normalization"],
     "h5-weights": LAYERS,
     "h5-weights-tf": LAYERS,
     "h5-tf": [*LAYERS, *ASSETS, *NOT_TF],
