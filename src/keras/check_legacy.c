@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "keras/check.h"
+#include "keras/naming.h"
 
 #define CONVERT "Write it as .keras: 'cornu convert' brings it to the form of Keras 3.15."
 
@@ -40,7 +41,8 @@ static bool has_hard_sigmoid(const cn_layer* layer) {
 }
 
 static cornu_status check_layer(const cn_document* doc, const cn_layer* layer, cn_check* check) {
-    const char* keys = cn_keras_keys("keras.layers", layer->class_name);
+    bool exported = strcmp(cn_naming_python(layer->class_name), layer->class_name) == 0; /* the reader knows classes by their Python names */
+    const char* keys = exported ? cn_keras_keys("keras.layers", cn_naming_exported(layer->class_name)) : NULL;
     bool old = !begins(doc->writer_version, "3.");
 
     if (strcmp(layer->class_name, "InputLayer") == 0 || layer->kind == CN_LAYER_FUNCTIONAL || layer->kind == CN_LAYER_SEQUENTIAL) return CORNU_OK;

@@ -61,6 +61,13 @@ const char* cn_naming_python(const char* class_name) {
     return class_name;
 }
 
+const char* cn_naming_exported(const char* python_name) {
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++) {
+        if (strcmp(renamed[i].python_name, python_name) == 0) return renamed[i].class_name;
+    }
+    return python_name;
+}
+
 const char* cn_naming_base(cn_arena* arena, const char* class_name) { return cn_snake_case(arena, cn_naming_python(class_name)); }
 
 /* ---- counters, a hash table of open addressing ---- */

@@ -25,6 +25,8 @@ cornu_status cn_naming_init(cn_naming* naming, cn_arena* arena, size_t count);
 uint64_t* cn_naming_counter(cn_naming* naming, const char* base);
 /* What a class of Keras is called in Python; class_name for all others. */
 const char* cn_naming_python(const char* class_name);
+/* The other way round. */
+const char* cn_naming_exported(const char* python_name);
 /* The name of a class's first member; NULL when there is no memory. */
 const char* cn_naming_base(cn_arena* arena, const char* class_name);
 
