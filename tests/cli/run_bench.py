@@ -195,6 +195,23 @@ def tune_times_and_remembers(place):
 
 
 @test
+def one_table_of_models_and_devices(place):
+    """bench/run, with a peer that is not there."""
+    env, out = host_plugin(place), place / "table"
+    command = [sys.executable, ROOT / "bench" / "run", "--build", pathlib.Path(place.program).parent.parent, "--models", "mlp,lstm", "--device", "cpu,cuda",
+               "--batch", "1", "--runs", "1", "--precision", "strict,bf16", "--peers", "jax", "--python", "/bin/false", "--out", out]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=200)
+    assert done.returncode == 0, done.stderr
+    table = json.loads((place / "table.json").read_text())
+    found = [(c["model"], c["device"], c["precision"], c["tensors"]) for c in table["cases"]]
+    assert found == [(m, *rest) for m in ("mlp", "lstm") for rest in (
+        ("cpu", "strict", "host"), *(("cuda", p, t) for p in ("strict", "bf16") for t in ("host", "device")))], found
+    text = (place / "table.md").read_text()
+    assert text.count("| mlp |") == text.count("| lstm |") == 5 and table["machine"]["commit"] in text and "cuda:0 (host execution)" in text, text
+    assert subprocess.run([*command[:4], "--models", "nothing"], capture_output=True).returncode == 1
+
+
+@test
 def weights_are_those_of_numpy(place):
     if not place.venv:
         raise Skip("no --venv")
