@@ -62,8 +62,8 @@ function(cornu_add_cuda_host)
     endif()
   endforeach()
   if(CORNU_SANITIZE)
-    target_compile_options(cornu_host_kernels PRIVATE -fsanitize=${CORNU_SANITIZE} -fno-omit-frame-pointer -g)
-    target_compile_options(cornu_host_runtime PRIVATE -fsanitize=${CORNU_SANITIZE} -fno-omit-frame-pointer -g)
+    target_compile_options(cornu_host_kernels PRIVATE -fsanitize=${CORNU_SANITIZE} -fno-omit-frame-pointer -g1)
+    target_compile_options(cornu_host_runtime PRIVATE -fsanitize=${CORNU_SANITIZE} -fno-omit-frame-pointer -g1)
   endif()
   add_library(cornu_cuda_host SHARED $<TARGET_OBJECTS:cornu_backend_cuda_host> $<TARGET_OBJECTS:cornu_host_scheduler>
               $<TARGET_OBJECTS:cornu_host_runtime> $<TARGET_OBJECTS:cornu_host_kernels>
