@@ -3,26 +3,20 @@ in numpy. No test looks at how long anything takes.
 
 PASS name, FAIL name: reason or SKIP name: reason for each test. The comparison with numpy needs the Python of --venv.
 """
-import argparse
 import importlib.util
 import json
 import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import files  # noqa: E402
-from place import DIGITS, ROOT, SAMPLES, Place, says  # noqa: E402
+from place import DIGITS, ROOT, SAMPLES, Skip, run_all, says  # noqa: E402
 
 MODELS = ROOT / "bench" / "models"
 KEYS = {"model", "device", "batch", "threads", "median_ms", "p99_ms", "items_per_s"}
 TESTS = []
-
-
-class Skip(Exception):
-    pass
 
 
 def test(function):
@@ -231,28 +225,5 @@ def weights_are_those_of_numpy(place):
         assert done.returncode == 0 and int(done.stdout) > 4, f"{name} {seed}: {done.stderr.strip()[-300:]}"
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--corpora")
-    parser.add_argument("--venv")
-    options = parser.parse_args()
-    program = (pathlib.Path(options.build) / "tools" / "cornu").resolve()
-    for function in TESTS:
-        name = f"bench.{function.__name__}"
-        if not program.exists():
-            print(f"SKIP {name}: {program.name} is not built")
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                function(Place(str(program), options.venv, pathlib.Path(folder)))
-                print(f"PASS {name}", flush=True)
-            except Skip as reason:
-                print(f"SKIP {name}: {reason}", flush=True)
-            except Exception as error:
-                text = " ".join(f"{type(error).__name__}: {error}".split())
-                print(f"FAIL {name}: {text[:600]}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_all("bench", TESTS)
