@@ -214,7 +214,7 @@ def run_programs(options, env):
     """One on each core: the conformance suite, which takes the longest, first, and what waits for its cases last."""
     names = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").glob("*/**/run*.py")) if re.fullmatch(r"run(_\w+)?", path.stem)]
     names = [name for name in names if not options.names or any(re.search(pattern, name) for pattern in options.names)]
-    names.sort(key=lambda name: ("conform" not in name, "edge" in name))
+    names.sort(key=lambda name: ("conform" not in name, "edge" in name, "gpu" in name))
     cores = os.cpu_count() or 1
     alone = {**env, "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"} if cores > 1 else env
 
