@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/host/count.h"
 #include "kernels/host/fiber.h"
 
 namespace {
@@ -631,6 +632,7 @@ cudaError_t cn_host_execute(const cn_host_kernel* kernel, dim3 grid, dim3 block,
     const cudaError_t bad = cn_host_check(grid, block, shared);
     if (bad != cudaSuccess) return bad;
     if (owner.w == nullptr) tls = owner.w = create_worker();
+    cn_host_count_kernel(kernel->name);
     worker* w = tls;
     w->kernel = kernel;
     w->args = args;
@@ -729,6 +731,7 @@ void cn_host_async_push(void* dst, const void* src, int bytes) {
     const int t = w->current;
     if (w->copies_end[t] - w->copies_begin[t] == max_copies) fail_text(__FILE__, __LINE__, "too many asynchronous copies of a thread");
     w->copies_used = true;
+    cn_host_count_bytes(src, static_cast<size_t>(bytes), false);
     w->copies[t][w->copies_end[t]++ % max_copies] = cn_host_copy{dst, src, bytes, w->copy_groups[t]};
 }
 

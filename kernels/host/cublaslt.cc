@@ -9,6 +9,7 @@
 #include <mutex>
 #include <set>
 
+#include "kernels/host/count.h"
 #include "kernels/host/runtime.h"
 
 #define DEFAULT_ALIGNMENT 256
@@ -436,6 +437,15 @@ cublasStatus_t check_operands(const problem& p, const operands& o, const algo_wo
     return CUBLAS_STATUS_SUCCESS;
 }
 
+void count(const problem& p, const operands& o) {
+    cn_host_count_kernel("cublasLtMatmul");
+    cn_host_count_bytes(o.a, bytes_of(p.a), false);
+    cn_host_count_bytes(o.b, bytes_of(p.b), false);
+    if (o.beta != 0) cn_host_count_bytes(o.c, bytes_of(p.c), false);
+    if (p.has_bias()) cn_host_count_bytes(p.desc.bias, static_cast<size_t>(p.m()) * size_of(p.bias_type()), false);
+    cn_host_count_bytes(o.d, bytes_of(p.d), true);
+}
+
 cublasStatus_t status_of(cudaError_t error) {
     return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : error == cudaErrorInvalidResourceHandle ? CUBLAS_STATUS_INVALID_VALUE : CUBLAS_STATUS_EXECUTION_FAILED;
 }
@@ -614,6 +624,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     uint64_t inputs = words.inputs;
     cn_host::count_lt(0, 0, 1);
     return status_of(cn_host::enqueue(stream, "cublasLtMatmul", std::move(uses), [p, o, workspace, scratch, inputs] {
+        count(p, o);
         if (scratch > 0) memset(workspace, 0xFF, scratch);
         return execute(p, o, inputs);
     }));

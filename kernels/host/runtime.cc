@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "kernels/host/block.h"
+#include "kernels/host/count.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define GUARD_BYTES 0 /* AddressSanitizer has red zones of its own */
@@ -388,11 +389,13 @@ void* new_block(size_t bytes, int device) {
     memset(memory, 0xFF, bytes);
     for (int i = 0; i < GUARD_BYTES; i++) static_cast<unsigned char*>(memory)[bytes + static_cast<size_t>(i)] = GUARD;
     w().blocks[reinterpret_cast<uintptr_t>(memory)] = {bytes, device};
+    if (device >= 0) cn_host_count_block(memory, bytes, false);
     return memory;
 }
 
 /* AddressSanitizer keeps freed memory apart itself, and reports its use. */
 void release(void* memory, size_t bytes) {
+    cn_host_count_block(memory, bytes, true);
     if (GUARD_BYTES == 0) {
         free(memory);
         return;
