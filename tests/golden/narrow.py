@@ -90,7 +90,8 @@ def check(name, cornu, plugin, folder, out):
     for order in range(3):
         target = os.path.join(folder, f"out{order}.npy")
         env = {**os.environ, "CORNU_CUDA_LIBRARY": plugin, "CN_HOST_SEED": str(order)}
-        done = subprocess.run([cornu, "predict", path, "--input", source, "--output", target, "--overwrite", "--device", "cuda"],
+        done = subprocess.run([cornu, "predict", path, "--input", source, "--output", target, "--overwrite", "--device", "cuda",
+                               "--precision", "strict"],
                               capture_output=True, text=True, env=env)
         if done.returncode:
             return out.fail(f"narrow.{name}", f"exit {done.returncode}: {done.stderr.strip()[:400]}")
