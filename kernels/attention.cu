@@ -21,12 +21,6 @@
 #define KEYS 32
 #define DEPTH 32 /* of q and k at once */
 
-#ifdef CN_HOST_EXECUTION
-#define UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#endif
-
 namespace {
 
 CN_DEVICE float exp_of(float x) { return expf(x); }
@@ -127,13 +121,13 @@ CN_KERNEL_BLOCKS(WARPS * 32, 1) attend(cn_attention_args a) {
     const int64_t last = p.first + QUERIES < a.queries ? p.first + QUERIES : a.queries; /* behind the block's queries */
     const int64_t end = a.causal && last < a.keys ? last : a.keys;
 
-    UNROLL
+    CN_UNROLL
     for (int r = 0; r < ROWS; r++) {
         for (int c = 0; c < C; c++) total[r][c] = 0;
     }
     for (int64_t key = 0; key < end; key += KEYS) {
         T score[ROWS];
-        UNROLL
+        CN_UNROLL
         for (int r = 0; r < ROWS; r++) score[r] = 0;
         for (int64_t d = 0; d < a.depth; d += DEPTH) {
             __syncthreads();
@@ -146,40 +140,40 @@ CN_KERNEL_BLOCKS(WARPS * 32, 1) attend(cn_attention_args a) {
                 keys[at][row] = key + row < a.keys && d + at < a.depth ? cn_widen(p.k[(key + row) * a.depth + d + at]) : T(0);
             }
             __syncthreads();
-            UNROLL
+            CN_UNROLL
             for (int i = 0; i < DEPTH; i++) {
                 const T k = keys[i][lane];
-                UNROLL
+                CN_UNROLL
                 for (int r = 0; r < ROWS; r++) score[r] += queries[warp * ROWS + r][i] * k;
             }
         }
-        UNROLL
+        CN_UNROLL
         for (int r = 0; r < ROWS; r++) {
             T weight;
             const T scale = rows[r].take(score[r] * factor, sees(a, p.b, p.h, p.first + warp * ROWS + r, key + lane), &weight);
             weights[warp][lane][r] = weight;
-            UNROLL
+            CN_UNROLL
             for (int c = 0; c < C; c++) total[r][c] *= scale;
         }
         const bool odd = load_values<E, T, C>(a, p, key, values); /* its barrier orders the weights too */
         for (int k = 0; k < KEYS; k++) {
             T value[C];
             for (int c = 0; c < C; c++) value[c] = values[k][lane + 32 * c];
-            UNROLL
+            CN_UNROLL
             for (int r = 0; r < ROWS; r++) {
                 const T weight = weights[warp][k][r];
                 if (odd && weight == static_cast<T>(0)) continue;
-                UNROLL
+                CN_UNROLL
                 for (int c = 0; c < C; c++) total[r][c] += weight * value[c];
             }
         }
         __syncthreads();
     }
-    UNROLL
+    CN_UNROLL
     for (int r = 0; r < ROWS; r++) {
         const int64_t row = warp * ROWS + r;
         if (rows[r].any && rows[r].top == static_cast<T>(-INFINITY)) rows[r].sum = static_cast<T>(NAN);
-        UNROLL
+        CN_UNROLL
         for (int c = 0; c < C; c++) {
             const int64_t column = lane + 32 * c;
             if (p.first + row >= a.queries || p.column + column >= a.width) continue;

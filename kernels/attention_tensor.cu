@@ -20,14 +20,6 @@
 #define ROWS 16 /* a warp */
 #define KEYS 64
 
-#ifdef CN_HOST_EXECUTION
-#define UNROLL
-#define NO_UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#define NO_UNROLL _Pragma("unroll 1")
-#endif
-
 namespace {
 
 struct alignas(16) vector {
@@ -57,10 +49,10 @@ CN_DEVICE bool load_tile(E* tile, const E* x, int count, int64_t rows, int width
     for (int i = static_cast<int>(threadIdx.x); i < count * (D / 8); i += static_cast<int>(blockDim.x)) {
         const int row = i / (D / 8), at = i % (D / 8) * 8;
         vector v;
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < 8; k++) v.v[k] = 0;
         if (row < rows && aligned && at < width) v = *reinterpret_cast<const vector*>(x + static_cast<int64_t>(row) * width + at);
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < 8; k++) {
             if (!aligned && row < rows && at + k < width) v.v[k] = static_cast<uint16_t>(bits(x[static_cast<int64_t>(row) * width + at + k]));
             odd = odd || (v.v[k] & infinite) == infinite;
@@ -99,12 +91,12 @@ struct running {
 /* Turns the scores of a tile into weights; results made before are scaled. */
 template <int N>
 CN_DEVICE void take(running& rows, float (&score)[KEYS / 8][4], unsigned seen, float (&total)[N][4]) {
-    UNROLL
+    CN_UNROLL
     for (int r = 0; r < 2; r++) {
         float largest = -INFINITY;
-        UNROLL
+        CN_UNROLL
         for (int n = 0; n < KEYS / 8; n++) {
-            UNROLL
+            CN_UNROLL
             for (int i = 2 * r; i < 2 * r + 2; i++) {
                 if ((seen >> (4 * n + i) & 1u) && score[n][i] > largest) largest = score[n][i]; /* NaN is passed over; its weight will be NaN */
             }
@@ -114,9 +106,9 @@ CN_DEVICE void take(running& rows, float (&score)[KEYS / 8][4], unsigned seen, f
         if (!(largest > rows.top[r])) largest = rows.top[r];
         const float scale = largest > rows.top[r] ? expf(rows.top[r] - largest) : 1.0f;
         float sum = 0;
-        UNROLL
+        CN_UNROLL
         for (int n = 0; n < KEYS / 8; n++) {
-            UNROLL
+            CN_UNROLL
             for (int i = 2 * r; i < 2 * r + 2; i++) {
                 const bool is_seen = seen >> (4 * n + i) & 1u;
                 const float s = score[n][i];
@@ -129,7 +121,7 @@ CN_DEVICE void take(running& rows, float (&score)[KEYS / 8][4], unsigned seen, f
         }
         rows.sum[r] = rows.sum[r] * scale + sum;
         rows.top[r] = largest;
-        UNROLL
+        CN_UNROLL
         for (int n = 0; n < N; n++) {
             total[n][2 * r] *= scale;
             total[n][2 * r + 1] *= scale;
@@ -154,18 +146,18 @@ CN_DEVICE unsigned find_seen(const cn_attention_args& a, int64_t b, int64_t h, i
 template <typename E, int D>
 CN_DEVICE void add_slowly(float* weights, const E* values, const float (&score)[KEYS / 8][4], float (&total)[D / 8][4]) {
     const int lane = static_cast<int>(threadIdx.x) % CN_WARP, g = lane / 4, t = lane % 4;
-    UNROLL
+    CN_UNROLL
     for (int n = 0; n < KEYS / 8; n++) {
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) weights[(g + i / 2 * 8) * KEYS + n * 8 + 2 * t + i % 2] = score[n][i];
     }
     __syncwarp();
-    NO_UNROLL
+    CN_NO_UNROLL
     for (int k = 0; k < KEYS; k++) {
         const float weight[2] = {weights[g * KEYS + k], weights[(g + 8) * KEYS + k]};
-        UNROLL
+        CN_UNROLL
         for (int n = 0; n < D / 8; n++) {
-            UNROLL
+            CN_UNROLL
             for (int i = 0; i < 4; i++) {
                 if (weight[i / 2] != 0) total[n][i] += weight[i / 2] * cn_widen(values[k * (D + 8) + n * 8 + 2 * t + i % 2]);
             }
@@ -177,11 +169,11 @@ CN_DEVICE void add_slowly(float* weights, const E* values, const float (&score)[
 template <typename E, int D>
 CN_DEVICE void make_scores(const E* keys, const uint32_t (&query)[D / 16][4], float factor, float (&score)[KEYS / 8][4]) {
     const int lane = static_cast<int>(threadIdx.x) % CN_WARP;
-    UNROLL
+    CN_UNROLL
     for (int n = 0; n < KEYS / 8; n++) {
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) score[n][i] = 0;
-        UNROLL
+        CN_UNROLL
         for (int d = 0; d < D / 16; d += 2) {
             uint32_t r[4]; /* two steps of 16 along the depth */
             cn_ldmatrix_x4(r, keys + (n * 8 + lane % 8) * (D + 8) + d * 16 + lane / 8 * 8);
@@ -189,7 +181,7 @@ CN_DEVICE void make_scores(const E* keys, const uint32_t (&query)[D / 16][4], fl
             product(E(), score[n], query[d], low);
             product(E(), score[n], query[d + 1], high);
         }
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) score[n][i] *= factor;
     }
 }
@@ -197,11 +189,11 @@ CN_DEVICE void make_scores(const E* keys, const uint32_t (&query)[D / 16][4], fl
 template <typename E, int D>
 CN_DEVICE void add_values(const E* values, const float (&weight)[KEYS / 8][4], float (&total)[D / 8][4]) {
     const int lane = static_cast<int>(threadIdx.x) % CN_WARP;
-    UNROLL
+    CN_UNROLL
     for (int k = 0; k < KEYS / 16; k++) {
         const uint32_t w[4] = {packed<E>(weight[2 * k][0], weight[2 * k][1]), packed<E>(weight[2 * k][2], weight[2 * k][3]),
                                packed<E>(weight[2 * k + 1][0], weight[2 * k + 1][1]), packed<E>(weight[2 * k + 1][2], weight[2 * k + 1][3])};
-        UNROLL
+        CN_UNROLL
         for (int n = 0; n < D / 8; n += 2) {
             uint32_t r[4]; /* two times 8 columns */
             cn_ldmatrix_x4_trans(r, values + (k * 16 + lane % 16) * (D + 8) + n * 8 + lane / 16 * 8);
@@ -215,10 +207,10 @@ CN_DEVICE void add_values(const E* values, const float (&weight)[KEYS / 8][4], f
 /* Columns first, first + 1, first + 8, first + 9 ... of a row that sees no key: the mean of all values, or 0. */
 template <typename E>
 CN_DEVICE void put_unseen(const cn_attention_args& a, const place<E>& p, int64_t row, int first) {
-    NO_UNROLL
+    CN_NO_UNROLL
     for (int64_t column = first; column < a.width; column += column % 2 != 0 ? 7 : 1) {
         cn_long_sum<float> mean;
-        NO_UNROLL
+        CN_NO_UNROLL
         for (int64_t k = 0; k < (a.zero_rows ? 0 : a.keys); k++) mean.add(cn_widen(p.v[k * a.width + column]));
         cn_narrow(p.y + row * a.width + column, a.zero_rows ? 0.0f : mean.value() / static_cast<float>(a.keys));
     }
@@ -240,11 +232,11 @@ CN_KERNEL_BLOCKS(WARPS * 32, 1) attend_tensor(cn_attention_args a) {
 
     load_tile<E, D>(keys, p.q, queries, a.queries - p.first, static_cast<int>(a.depth));
     __syncthreads();
-    UNROLL
+    CN_UNROLL
     for (int d = 0; d < D / 16; d++) cn_ldmatrix_x4(query[d], keys + (warp * ROWS + lane % 16) * (D + 8) + d * 16 + lane / 16 * 8);
-    UNROLL
+    CN_UNROLL
     for (int n = 0; n < D / 8; n++) {
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) total[n][i] = 0;
     }
     for (int64_t key = 0; key < end; key += KEYS) {
@@ -262,11 +254,11 @@ CN_KERNEL_BLOCKS(WARPS * 32, 1) attend_tensor(cn_attention_args a) {
             add_values<E, D>(values, score, total);
         }
     }
-    UNROLL
+    CN_UNROLL
     for (int r = 0; r < 2; r++) {
         float sum = rows.sum[r];
         int any = rows.any[r];
-        UNROLL
+        CN_UNROLL
         for (int width = 1; width < 4; width *= 2) {
             sum += __shfl_xor_sync(CN_ALL_LANES, sum, width);
             any |= __shfl_xor_sync(CN_ALL_LANES, any, width);
@@ -277,7 +269,7 @@ CN_KERNEL_BLOCKS(WARPS * 32, 1) attend_tensor(cn_attention_args a) {
             continue;
         }
         if (rows.top[r] == -INFINITY) sum = NAN;
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < D / 4; i++) {
             const int column = i / 2 * 8 + lane % 4 * 2 + i % 2;
             if (column < a.width) cn_narrow(p.y + (row + 8 * r) * a.width + column, total[i / 2][2 * r + i % 2] / sum);

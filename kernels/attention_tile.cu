@@ -20,14 +20,6 @@
 #define KEYS 64
 #define PART 32 /* of the depth, or of the keys, in shared memory at once */
 
-#ifdef CN_HOST_EXECUTION
-#define UNROLL
-#define NO_UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#define NO_UNROLL _Pragma("unroll 1")
-#endif
-
 namespace {
 
 struct alignas(16) four {
@@ -60,7 +52,7 @@ CN_DEVICE four read_row(const float* row, int at, int width, bool there, bool al
     four f = {{0, 0, 0, 0}};
     if (!there) return f;
     if (aligned && at < width) return read(row + at);
-    UNROLL
+    CN_UNROLL
     for (int i = 0; i < 4; i++) {
         if (at + i < width) f.v[i] = row[at + i];
     }
@@ -73,7 +65,7 @@ CN_DEVICE void load_transposed(float* tile, int pitch, const float* x, int rows,
     for (int i = static_cast<int>(threadIdx.x); i < rows * (columns / 4); i += THREADS) {
         const int row = i % rows, at = i / rows * 4;
         const four f = read_row(x + static_cast<int64_t>(row) * width, from + at, width, row < there, aligned);
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < 4; k++) tile[(at + k) * pitch + row] = f.v[k];
     }
 }
@@ -86,7 +78,7 @@ CN_DEVICE bool load_values(float* values, const float* x, int64_t there, int wid
     for (int i = static_cast<int>(threadIdx.x); i < PART * (D / 4); i += THREADS) {
         const int row = i / (D / 4), at = i % (D / 4) * 4;
         const four f = read_row(x + static_cast<int64_t>(row) * width, at, width, row < there, aligned);
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < 4; k++) odd = odd || !(f.v[k] - f.v[k] == 0);
         *reinterpret_cast<four*>(values + row * D + at) = f;
     }
@@ -113,13 +105,13 @@ struct running {
     /* Turns scores of a row into weights. Returns what sums made before must be multiplied by. */
     CN_DEVICE float take(float (&score)[4], unsigned seen) {
         float largest = -INFINITY, part = 0;
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) largest = (seen >> i & 1u) && score[i] > largest ? score[i] : largest; /* NaN is passed over; its weight will be NaN */
-        UNROLL
+        CN_UNROLL
         for (int width = 1; width < 16; width *= 2) largest = fmaxf(largest, __shfl_xor_sync(CN_ALL_LANES, largest, width));
         if (!(largest > top)) largest = top;
         const float scale = largest > top ? expf(top - largest) : 1.0f;
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) {
             const bool is_seen = seen >> i & 1u;
             float weight = 0;
@@ -135,10 +127,10 @@ struct running {
 
 /* Columns first to first + 3, first + 64 ... of a row that sees no key: the mean of all values, or 0. */
 CN_DEVICE void put_unseen(const cn_attention_args& a, const place& p, int64_t row, int first) {
-    NO_UNROLL
+    CN_NO_UNROLL
     for (int64_t column = first; column < a.width; column += column % 4 == 3 ? 61 : 1) {
         cn_long_sum<float> mean;
-        NO_UNROLL
+        CN_NO_UNROLL
         for (int64_t k = 0; k < (a.zero_rows ? 0 : a.keys); k++) mean.add(p.v[k * a.width + column]);
         p.y[row * a.width + column] = a.zero_rows ? 0.0f : mean.value() / static_cast<float>(a.keys);
     }
@@ -158,17 +150,17 @@ CN_KERNEL_BLOCKS(THREADS, 1) attend_tile(cn_attention_args a) {
     float total[GROUPS][4][4];
 
     load_transposed(queries, PITCH, p.q, QUERIES, a.queries - p.first, 0, D, depth);
-    UNROLL
+    CN_UNROLL
     for (int r = 0; r < 4; r++) {
         rows[r].top = -INFINITY;
         rows[r].sum = 0;
         rows[r].any = false;
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4 * GROUPS; i++) total[i / 4][r][i % 4] = 0;
     }
     for (int64_t key = 0; key < end; key += KEYS) {
         float score[4][4];
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 16; i++) score[i / 4][i % 4] = 0;
         for (int d = 0; d < depth; d += PART) {
             __syncthreads();
@@ -176,19 +168,19 @@ CN_KERNEL_BLOCKS(THREADS, 1) attend_tile(cn_attention_args a) {
             __syncthreads();
             for (int i = 0; i < PART; i++) {
                 const four x = read(queries + (d + i) * PITCH + q), z = read(tile + i * KEY_PITCH + c);
-                UNROLL
+                CN_UNROLL
                 for (int k = 0; k < 16; k++) score[k / 4][k % 4] += x.v[k / 4] * z.v[k % 4];
             }
         }
         const unsigned seen = find_seen(a, p, p.first + q, key + c);
-        UNROLL
+        CN_UNROLL
         for (int r = 0; r < 4; r++) {
-            UNROLL
+            CN_UNROLL
             for (int i = 0; i < 4; i++) score[r][i] *= static_cast<float>(a.scale);
             const float scale = rows[r].take(score[r], seen >> (4 * r) & 15u);
-            UNROLL
+            CN_UNROLL
             for (int i = 0; i < 4 * GROUPS; i++) total[i / 4][r][i % 4] *= scale;
-            UNROLL
+            CN_UNROLL
             for (int i = 0; i < 4; i++) weights[(c + i) * PITCH + q + r] = score[r][i];
         }
         for (int from = 0; from < KEYS && key + from < end; from += PART) {
@@ -196,10 +188,10 @@ CN_KERNEL_BLOCKS(THREADS, 1) attend_tile(cn_attention_args a) {
             const bool odd = __syncthreads_or(load_values<D>(tile, p.v + (key + from) * width, a.keys - key - from, width)) != 0;
             for (int k = 0; k < PART; k++) {
                 const four w = read(weights + (from + k) * PITCH + q);
-                UNROLL
+                CN_UNROLL
                 for (int g = 0; g < GROUPS; g++) {
                     const four z = read(tile + k * D + g * 64 + c);
-                    UNROLL
+                    CN_UNROLL
                     for (int i = 0; i < 16; i++) {
                         if (!odd || w.v[i / 4] != 0) total[g][i / 4][i % 4] += w.v[i / 4] * z.v[i % 4];
                     }
@@ -207,11 +199,11 @@ CN_KERNEL_BLOCKS(THREADS, 1) attend_tile(cn_attention_args a) {
             }
         }
     }
-    UNROLL
+    CN_UNROLL
     for (int r = 0; r < 4; r++) {
         float sum = rows[r].sum;
         int any = rows[r].any;
-        UNROLL
+        CN_UNROLL
         for (int w = 1; w < 16; w *= 2) {
             sum += __shfl_xor_sync(CN_ALL_LANES, sum, w);
             any |= __shfl_xor_sync(CN_ALL_LANES, any, w);
@@ -222,7 +214,7 @@ CN_KERNEL_BLOCKS(THREADS, 1) attend_tile(cn_attention_args a) {
             continue;
         }
         if (rows[r].top == -INFINITY) sum = NAN;
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4 * GROUPS; i++) {
             const int column = i / 4 * 64 + c + i % 4;
             if (column < width) p.y[static_cast<int64_t>(q + r) * width + column] = total[i / 4][r][i % 4] / sum;

@@ -14,14 +14,6 @@
 
 #define WIDTH CN_EW_WIDTH
 
-#ifdef CN_HOST_EXECUTION
-#define UNROLL
-#define NO_UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#define NO_UNROLL _Pragma("unroll 1")
-#endif
-
 /* Elements that are loaded and stored as one where they are aligned. */
 template <typename E>
 struct alignas(sizeof(E) * WIDTH < 16 ? sizeof(E) * WIDTH : 16) pack {
@@ -46,18 +38,18 @@ CN_DEVICE places find_places(const cn_ew_args& a, const cn_ew_input& in, int64_t
     p.contiguous = in.place == CN_EW_DENSE && last - first == WIDTH - 1;
     switch (in.place) {
         case CN_EW_ONE:
-UNROLL
+CN_UNROLL
             for (int k = 0; k < WIDTH; k++) p.at[k] = 0;
             break;
         case CN_EW_DENSE:
-UNROLL
+CN_UNROLL
             for (int k = 0; k < WIDTH; k++) p.at[k] = first + k < last ? first + k : last;
             break;
         case CN_EW_GROUP:
             group = cn_divide(first, in.inner, &rest);
             (void)cn_divide(group, in.period, &group);
             p.contiguous = in.inner == 1 && in.period % WIDTH == 0; /* first is a multiple of WIDTH, and so is the result's size */
-UNROLL
+CN_UNROLL
             for (int k = 0; k < WIDTH; k++) {
                 p.at[k] = group;
                 if (++rest < in.inner) continue;
@@ -69,11 +61,11 @@ UNROLL
             p.contiguous = in.strides[a.ndim - 1] == 1 && a.dims[a.ndim - 1] % WIDTH == 0;
             if (p.contiguous) {
                 p.at[0] = cn_strided(a.ndim, a.dims, in.strides, first);
-UNROLL
+CN_UNROLL
                 for (int k = 1; k < WIDTH; k++) p.at[k] = p.at[0] + k;
                 break;
             }
-UNROLL
+CN_UNROLL
             for (int k = 0; k < WIDTH; k++) p.at[k] = cn_strided(a.ndim, a.dims, in.strides, first + k < last ? first + k : last);
     }
     return p;
@@ -83,10 +75,10 @@ template <typename T, typename E>
 CN_DEVICE void load_as(int dtype, const void* data, const places& p, T* v) {
     if (p.contiguous && is_aligned<E>(static_cast<const E*>(data) + p.at[0])) {
         const pack<E> four = *reinterpret_cast<const pack<E>*>(static_cast<const E*>(data) + p.at[0]);
-UNROLL
+CN_UNROLL
         for (int k = 0; k < WIDTH; k++) v[k] = cn_load<T>(dtype, four.v, k);
     } else {
-UNROLL
+CN_UNROLL
         for (int k = 0; k < WIDTH; k++) v[k] = cn_load<T>(dtype, data, p.at[k]);
     }
 }
@@ -97,7 +89,7 @@ CN_DEVICE void load_input(const cn_ew_args& a, const cn_ew_input& in, int64_t fi
     const places p = find_places(a, in, first, last);
 
     if (in.dtype == CORNU_BOOL) {
-UNROLL
+CN_UNROLL
         for (int k = 0; k < WIDTH; k++) v[k] = static_cast<T>(static_cast<const uint8_t*>(in.data)[p.at[k]] != 0);
         return;
     }
@@ -126,11 +118,11 @@ template <typename T, typename E>
 CN_DEVICE void store_as(int dtype, void* y, int64_t first, int64_t last, const T* v) {
     if (last - first == WIDTH - 1 && is_aligned<E>(static_cast<E*>(y) + first)) {
         pack<E> four;
-UNROLL
+CN_UNROLL
         for (int k = 0; k < WIDTH; k++) cn_store<T>(dtype, four.v, k, v[k]);
         *reinterpret_cast<pack<E>*>(static_cast<E*>(y) + first) = four;
     } else {
-UNROLL
+CN_UNROLL
         for (int k = 0; k < WIDTH; k++) {
             if (first + k <= last) cn_store<T>(dtype, y, first + k, v[k]);
         }
@@ -146,7 +138,7 @@ CN_DEVICE void store_output(const cn_ew_args& a, int64_t first, int64_t last, co
         case CORNU_BFLOAT16: store_as<T, __nv_bfloat16>(CORNU_BFLOAT16, a.out, first, last, v); break;
         case CORNU_BOOL: store_as<T, uint8_t>(CORNU_BOOL, a.out, first, last, v); break;
         default: /* integers of every width */
-UNROLL
+CN_UNROLL
             for (int k = 0; k < WIDTH; k++) {
                 if (first + k <= last) cn_store<T>(a.dtype, a.out, first + k, v[k]);
             }
@@ -166,14 +158,14 @@ struct elements {
 
 template <typename T>
 CN_DEVICE void turn(elements<T>& e, T last) {
-    UNROLL
+    CN_UNROLL
     for (int k = 0; k + 1 < WIDTH; k++) e.v[k] = e.v[k + 1];
     e.v[WIDTH - 1] = last;
 }
 
 #define EACH(expression)                          \
     {                                             \
-        UNROLL for (int k = 0; k < WIDTH; k++) {  \
+        CN_UNROLL for (int k = 0; k < WIDTH; k++) {  \
             const T x = e.v[k], z = operand.v[k]; \
             (void)x;                              \
             (void)z;                              \
@@ -201,7 +193,7 @@ CN_DEVICE_NOINLINE elements<T> rows_of_one(int fn, elements<T> e, T p, T q, T r)
             default: break;
         }
     }
-    NO_UNROLL
+    CN_NO_UNROLL
     for (int k = 0; k < WIDTH; k++) turn(e, cn_ew_class<T>::ew1(fn, e.v[0], p, q, r));
     return e;
 }
@@ -211,7 +203,7 @@ CN_DEVICE_NOINLINE elements<T> rows_of_two(int fn, elements<T> e, elements<T> op
     if constexpr (cn_is_float<T>::value) {
         if (fn == CN_FN_div) EACH(x / z)
     }
-    NO_UNROLL
+    CN_NO_UNROLL
     for (int k = 0; k < WIDTH; k++) {
         turn(e, cn_ew_class<T>::ew2(fn, e.v[0], operand.v[0]));
         turn(operand, operand.v[0]);
@@ -254,19 +246,19 @@ CN_DEVICE void step(const cn_ew_args& a, const cn_ew_code& c, const T* slots, in
     elements<T> operand = e;
 
     if (c.source >= CN_EW_SLOT) {
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < WIDTH; k++) operand.v[k] = slots[((c.source - CN_EW_SLOT) * WIDTH + k) * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)];
     } else if (c.source >= 0) {
         load_input<T>(a, a.inputs[c.source], group * WIDTH, last_of(a, group), operand.v);
     }
     if (c.fn == CN_EW_MASK) {
         *mask = 0;
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < WIDTH; k++) *mask |= e.v[k] != static_cast<T>(0) ? 1u << k : 0u;
     } else if (c.fn == CN_EW_LOAD) {
         e = operand;
     } else if (c.fn == CN_FN_select) {
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < WIDTH; k++) e.v[k] = *mask >> k & 1u ? e.v[k] : operand.v[k];
     } else {
         if (c.swapped) {
@@ -290,7 +282,7 @@ CN_KERNEL_BLOCKS(256, 2) elementwise_program(const cn_ew_args a) {
             const cn_ew_code& c = a.codes[i];
             step<T>(a, c, slots, group, e, &mask);
             if (c.slot < 0) continue;
-            UNROLL
+            CN_UNROLL
             for (int k = 0; k < WIDTH; k++) slots[(c.slot * WIDTH + k) * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)] = e.v[k];
         }
         store_output<T>(a, group * WIDTH, last_of(a, group), e.v);

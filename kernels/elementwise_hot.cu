@@ -16,12 +16,6 @@
 
 #define THREADS 256
 
-#ifdef CN_HOST_EXECUTION
-#define UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#endif
-
 namespace {
 
 enum form { ACT, ADD_ACT, SCALE_SHIFT_ACT, GATE };
@@ -69,23 +63,23 @@ struct values {
         const E* x = static_cast<const E*>(in.data);
         if (in.one) {
             const float all = cn_widen(*x);
-            UNROLL
+            CN_UNROLL
             for (int k = 0; k < EACH; k++) v[k] = all;
             return;
         }
         const int64_t at = in.dense ? e : cn_quotient(e, in.outer) * in.step + e - cn_quotient(e, in.period) * in.period.value;
         const cn_row_vector<E> part = *reinterpret_cast<const cn_row_vector<E>*>(x + at);
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < EACH; k++) v[k] = cn_widen(part.v[k]);
     }
     CN_DEVICE void store(void* y, int64_t e) const {
         cn_row_vector<E> part;
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < EACH; k++) cn_narrow(&part.v[k], v[k]);
         *reinterpret_cast<cn_row_vector<E>*>(static_cast<E*>(y) + e) = part;
     }
     CN_DEVICE void act(int fn) {
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < EACH; k++) v[k] = hot_act(fn, v[k]);
     }
 };
@@ -96,10 +90,10 @@ CN_DEVICE void run(const program& p, values<E>& x, const values<E>& z, const val
     if constexpr (FORM == GATE) {
         values<E> g = z;
         g.act(p.fn);
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < values<E>::EACH; k++) x.v[k] = __fmul_rn(x.v[k], g.v[k]);
     } else {
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < values<E>::EACH; k++) {
             if (FORM == ADD_ACT) x.v[k] = __fadd_rn(x.v[k], z.v[k]);
             if (FORM == SCALE_SHIFT_ACT) x.v[k] = __fadd_rn(__fmul_rn(x.v[k], z.v[k]), b.v[k]);
@@ -117,13 +111,13 @@ CN_KERNEL(THREADS) elementwise_hot(const program p) {
         const bool two = i + threads < vectors;
         const int64_t at[2] = {i * EACH, (two ? i + threads : i) * EACH};
         values<E> x[2], z[2], b[2];
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < 2; k++) {
             x[k].load(p.in[0], at[k]);
             if (FORM != ACT) z[k].load(p.in[1], at[k]);
             if (FORM == SCALE_SHIFT_ACT) b[k].load(p.in[2], at[k]);
         }
-        UNROLL
+        CN_UNROLL
         for (int k = 0; k < 2; k++) {
             run<E, FORM>(p, x[k], z[k], b[k]);
             if (k == 0 || two) x[k].store(p.y, at[k]);

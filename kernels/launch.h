@@ -32,6 +32,11 @@
 #define CN_DYN_SHARED(type, name)                                      \
     extern __shared__ __align__(16) unsigned char cn_dynamic_shared[]; \
     type* name = reinterpret_cast<type*>(cn_dynamic_shared)
+/* Before a loop: unrolled, unrolled that many times, not unrolled. */
+#define CN_PRAGMA(text) _Pragma(#text)
+#define CN_UNROLL CN_PRAGMA(unroll)
+#define CN_UNROLL_BY(times) CN_PRAGMA(unroll (times))
+#define CN_NO_UNROLL CN_PRAGMA(unroll 1)
 #endif
 
 /* Launches kernel(args...); the last template pack is deduced apart from the kernel's, so that arguments convert as in a call. */

@@ -139,7 +139,7 @@ CN_KERNEL(128) norm_thread_per_line(cn_line_norm_args a) {
 template <typename E, int EACH>
 CN_DEVICE void load_vector(const void* from, int at, float* v) {
     const cn_row_vector<E> part = *reinterpret_cast<const cn_row_vector<E>*>(static_cast<const E*>(from) + at);
-    CN_ROW_UNROLL
+    CN_UNROLL
     for (int k = 0; k < EACH; k++) v[k] = cn_widen(part.v[k]);
 }
 
@@ -165,14 +165,14 @@ CN_KERNEL(CN_ROW_THREADS) norm_held(cn_line_norm_args a) {
         });
         off = cn_block_fold(off, warps, cn_add<float>());
         s.finish(a, off, cn_block_fold(squares, warps, cn_add<float>()));
-        CN_ROW_UNROLL
+        CN_UNROLL
         for (int i = 0; i < VECTORS; i++) {
             const int at = held::place(i);
             float gamma[held::EACH] = {}, beta[held::EACH] = {};
             if (at >= over) continue;
             if (a.gamma) load_vector<E, held::EACH>(a.gamma, at, gamma);
             if (a.beta) load_vector<E, held::EACH>(a.beta, at, beta);
-            CN_ROW_UNROLL
+            CN_UNROLL
             for (int k = 0; k < held::EACH; k++) {
                 float y = (row.v[i][k] - s.mean - s.correction) * s.scale;
                 if (a.gamma) y *= gamma[k];

@@ -6,15 +6,6 @@
 
 #include "kernels/launch.h"
 
-#ifdef CN_HOST_EXECUTION
-#define CN_UNROLL
-#define CN_UNROLL_BY(times)
-#else
-#define CN_PRAGMA(text) _Pragma(#text)
-#define CN_UNROLL _Pragma("unroll")
-#define CN_UNROLL_BY(times) CN_PRAGMA(unroll (times))
-#endif
-
 template <int D>
 struct cn_pack {
     static const int count = D == CORNU_FLOAT32 ? 4 : 8;

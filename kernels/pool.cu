@@ -132,17 +132,17 @@ struct channels_of {
     float v[EACH];
 
     CN_DEVICE void start(bool mean) {
-        CN_ROW_UNROLL
+        CN_UNROLL
         for (int k = 0; k < EACH; k++) v[k] = mean ? 0.0f : -INFINITY;
     }
     CN_DEVICE void take(bool mean, const void* x, int64_t at) {
         const cn_row_vector<E> part = *reinterpret_cast<const cn_row_vector<E>*>(static_cast<const E*>(x) + at);
-        CN_ROW_UNROLL
+        CN_UNROLL
         for (int k = 0; k < EACH; k++) v[k] = join(mean, v[k], cn_widen(part.v[k]));
     }
     CN_DEVICE void store(const cn_pool_args& a, const pool_window& w, int64_t at) const {
         cn_row_vector<E> part;
-        CN_ROW_UNROLL
+        CN_UNROLL
         for (int k = 0; k < EACH; k++) cn_narrow(&part.v[k], a.mean ? v[k] / static_cast<float>(w.count) : v[k]);
         *reinterpret_cast<cn_row_vector<E>*>(static_cast<E*>(a.y) + at) = part;
     }

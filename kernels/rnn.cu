@@ -19,12 +19,6 @@
 #define ROWS_THREADS 512
 #define SLICES 8 /* of the sum over the old state: warps of a block of step_units */
 
-#ifdef CN_HOST_EXECUTION
-#define UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#endif
-
 namespace {
 
 /* x as the dtype keeps it. */
@@ -93,7 +87,7 @@ CN_DEVICE void multiply(const cn_rnn_args& a, int64_t width, const T* x, T* s, i
         int64_t k = 0;
         for (; k + 1 < a.units; k += 2) {
             const T w0 = cn_widen(w[k * width]), w1 = cn_widen(w[(k + 1) * width]);
-            UNROLL
+            CN_UNROLL
             for (int r = 0; r < R; r++) {
                 sum[r][0] += x[r * a.units + k] * w0;
                 sum[r][1] += x[r * a.units + k + 1] * w1;
@@ -257,12 +251,12 @@ CN_KERNEL(32 * SLICES) step_units(cn_rnn_args a, int phase, int first_gate, int6
         const E* w = static_cast<const E*>(a.kernel) + first_gate * a.units + j;
         for (int64_t k = begin; k < end; k++) {
             T row[R];
-            UNROLL
+            CN_UNROLL
             for (int r = 0; r < R; r++) row[r] = cn_widen(x[r][k]);
-            UNROLL
+            CN_UNROLL
             for (int g = 0; g < G; g++) {
                 const T weight = cn_widen(w[k * l.width + g * a.units]);
-                UNROLL
+                CN_UNROLL
                 for (int r = 0; r < R; r++) sum[r * G + g] += row[r] * weight;
             }
         }

@@ -21,14 +21,6 @@
 
 #include "kernels/ew.h"
 
-#ifdef CN_HOST_EXECUTION
-#define UNROLL
-#define NO_UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#define NO_UNROLL _Pragma("unroll 1")
-#endif
-
 namespace {
 
 /* x, but what is computed from it is computed here: the compiler would move it out of the loop over the steps, into registers that hold weights. */
@@ -49,7 +41,7 @@ struct alignas(4 * sizeof(E)) quad {
     uint32_t words[sizeof(E)];
 
     CN_DEVICE void clear() {
-        UNROLL
+        CN_UNROLL
         for (size_t i = 0; i < sizeof(E); i++) words[i] = 0;
     }
     CN_DEVICE void read(const E* from) { /* aligned */
@@ -73,7 +65,7 @@ struct alignas(4 * sizeof(E)) quad {
     CN_DEVICE four widened() const;
     CN_DEVICE quad again() const {
         quad q;
-        UNROLL
+        CN_UNROLL
         for (size_t i = 0; i < sizeof(E); i++) q.words[i] = static_cast<uint32_t>(anew(static_cast<int>(words[i])));
         return q;
     }
@@ -104,7 +96,7 @@ template <typename E>
 CN_DEVICE quad<E> load_some(const E* w, int column, int width) {
     quad<E> q;
     q.clear();
-    UNROLL
+    CN_UNROLL
     for (int i = 0; i < 4; i++) {
         if (column + i < width) q.set(i, w[column + i]);
     }
@@ -114,9 +106,9 @@ CN_DEVICE quad<E> load_some(const E* w, int column, int width) {
 /* sum[r][i] += w[i] x[r] for one k. */
 template <int R>
 CN_DEVICE void accumulate(float (&sum)[R][4], const four& w, const float* x) {
-    UNROLL
+    CN_UNROLL
     for (int r = 0; r < R; r++) {
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) sum[r][i] += x[r] * w.v[i];
     }
 }
@@ -127,7 +119,7 @@ struct old_state {
     four v[R];
 
     CN_DEVICE explicit old_state(const float* x) {
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < R; i++) v[i] = reinterpret_cast<const four*>(x)[i];
     }
     CN_DEVICE const float* of(int k) const { return &v[k * R / 4].v[k * R % 4]; }
@@ -197,7 +189,7 @@ struct unit {
     /* Reads what the next step takes from outside. */
     CN_DEVICE void fetch(const block<E, R>& m) {
         const int back = m.a.backwards ? -1 : 1, units = anew(m.units);
-        UNROLL
+        CN_UNROLL
         for (int g = 0; g < 4; g++) {
             gate[g] = g < m.gates ? cn_widen(z[g * units]) : 0.0f;
         }
@@ -209,10 +201,10 @@ struct unit {
         const int width = anew(m.width), column = g * anew(m.units) + j;
         const float* s = m.s + r * width + column;
         float total = 0;
-        NO_UNROLL
+        CN_NO_UNROLL
         for (int slice = 0; slice < m.slices; slice += 4) { /* 1, 2, 4 or 8; four loads are under way at once */
             float part[4];
-            UNROLL
+            CN_UNROLL
             for (int i = 0; i < 4; i++) part[i] = slice + i < m.slices ? s[(slice + i) * R * width] : 0.0f;
             total += (part[0] + part[1]) + (part[2] + part[3]);
         }
@@ -233,10 +225,10 @@ struct unit {
         gate[1] += sum(m, 1);
         if (lstm) gate[3] += sum(m, 3);
         if (a.gate.fn == CN_FN_sigmoid) { /* in one piece, so that one's steps fill the other's waits */
-            UNROLL
+            CN_UNROLL
             for (int g = 0; g < 4; g += g == 1 ? 2 : 1) gate[g] = 1.0f / (1.0f + cn_m_exp(-gate[g]));
         } else {
-            NO_UNROLL
+            CN_NO_UNROLL
             for (int g = 0; g < 3; g++) { /* turns gates 0, 1 and 3 by one place */
                 const float v = apply(a.gate, gate[0]);
                 gate[0] = gate[1];
@@ -268,31 +260,31 @@ CN_DEVICE void multiply(const block<E, R>& m, const quad<E> (&held)[HELD], const
     const int width = anew(m.width);
     float sum[R][4];
 
-    UNROLL
+    CN_UNROLL
     for (int r = 0; r < R; r++) {
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) sum[r][i] = 0;
     }
-    UNROLL
+    CN_UNROLL
     for (int k = 0; k < HELD; k += 4) {
         if (k >= rows) break;
         const old_state<R> old(x + k * R);
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) accumulate<R>(sum, (sizeof(E) == 2 ? held[k + i].again() : held[k + i]).widened(), old.of(i));
     }
     int at = HELD * width; /* of row k */
-    NO_UNROLL
+    CN_NO_UNROLL
     for (int k = HELD; STREAMED && k < rows; k += 4) { /* rows is a multiple of 4 */
         const old_state<R> old(x + k * R);
         quad<E> row[4];
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++, at += width) row[i].read(w + at);
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) accumulate<R>(sum, row[i].widened(), old.of(i));
     }
-    UNROLL
+    CN_UNROLL
     for (int r = 0; r < R; r++) {
-        UNROLL
+        CN_UNROLL
         for (int i = 0; i < 4; i++) {
             if (column + i < width) s[r * width + i] = sum[r][i];
         }
@@ -310,7 +302,7 @@ CN_KERNEL_BLOCKS(THREADS, 1) rnn_held(cn_rnn_args a, int slices, int per) {
     quad<E> held[HELD];
     unit<E, R> u = {};
 
-    UNROLL
+    CN_UNROLL
     for (int k = 0; k < HELD; k++) {
         if (slice < slices && k < rows) held[k] = load_some<E>(w + static_cast<int64_t>(k) * m.width, column, m.width);
         else held[k].clear();
@@ -322,7 +314,7 @@ CN_KERNEL_BLOCKS(THREADS, 1) rnn_held(cn_rnn_args a, int slices, int per) {
     __syncthreads();
     for (int left_steps = static_cast<int>(a.steps); left_steps > 0; left_steps--) {
         if (owner) u.fetch(m);
-        NO_UNROLL
+        CN_NO_UNROLL
         for (int phase = 0; phase < phases; phase++) {
             const bool last = phase == phases - 1;
             if (slice < slices && (phase > 0 ? column + 4 > 2 * m.units : last || column < 2 * m.units)) {

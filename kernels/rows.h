@@ -12,12 +12,6 @@
 #include "kernels/element.h"
 #include "kernels/lines.h"
 
-#ifdef CN_HOST_EXECUTION
-#define CN_ROW_UNROLL
-#else
-#define CN_ROW_UNROLL _Pragma("unroll")
-#endif
-
 template <typename E>
 struct alignas(16) cn_row_vector {
     E v[16 / sizeof(E)];
@@ -62,21 +56,21 @@ struct cn_row {
 
     /* A part of another row of `over` elements that lies like this one's. */
     CN_DEVICE void load(const void* from, int over) {
-        CN_ROW_UNROLL
+        CN_UNROLL
         for (int i = 0; i < VECTORS; i++) {
             const int at = place(i);
             cn_row_vector<E> part;
             if (at < over) part = *reinterpret_cast<const cn_row_vector<E>*>(static_cast<const E*>(from) + at);
-            CN_ROW_UNROLL
+            CN_UNROLL
             for (int k = 0; k < EACH; k++) v[i][k] = at < over ? cn_widen(part.v[k]) : 0.0f;
         }
     }
     CN_DEVICE void store(void* to, int over) const {
-        CN_ROW_UNROLL
+        CN_UNROLL
         for (int i = 0; i < VECTORS; i++) {
             const int at = place(i);
             cn_row_vector<E> part;
-            CN_ROW_UNROLL
+            CN_UNROLL
             for (int k = 0; k < EACH; k++) cn_narrow(&part.v[k], v[i][k]);
             if (at < over) *reinterpret_cast<cn_row_vector<E>*>(static_cast<E*>(to) + at) = part;
         }
@@ -84,10 +78,10 @@ struct cn_row {
     /* run(element) for those that are there. */
     template <typename F>
     CN_DEVICE void each(int over, F run) {
-        CN_ROW_UNROLL
+        CN_UNROLL
         for (int i = 0; i < VECTORS; i++) {
             if (place(i) >= over) continue;
-            CN_ROW_UNROLL
+            CN_UNROLL
             for (int k = 0; k < EACH; k++) run(v[i][k]);
         }
     }

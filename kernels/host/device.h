@@ -26,6 +26,9 @@
     typedef type name##_type dims;                                         \
     name##_type& name = *static_cast<name##_type*>(cn_host_shared(&name##_site, sizeof(name##_type), alignof(name##_type)))
 #define CN_DYN_SHARED(type, name) type* name = static_cast<type*>(cn_host_dynamic_shared())
+#define CN_UNROLL
+#define CN_UNROLL_BY(times)
+#define CN_NO_UNROLL
 
 #define threadIdx (cn_host_thread_index())
 #define blockIdx (cn_host_block_index())
