@@ -182,19 +182,23 @@ static cornu_status time_step(timer* t, const cn_cuda_step* step, double* ns) {
     return CORNU_OK;
 }
 
-/* Runs a way once and, unless it is the guess, compares its result with the guess's. *ns is infinite for a way that is out. */
+/* Runs a way once on random inputs, which loads its kernels too, as a capture could not, and reads its result. */
+static cornu_status run_way(timer* t, cn_cuda_step* step, int way, char* out, uint64_t* bytes) {
+    step->way = way;
+    CN_TRY(fill_inputs(t, step));
+    CN_TRY(step->launch(step, &t->e->frame));
+    return read_result(t, step, out, bytes);
+}
+
+/* Time of a way that makes what the guess has made (t->wanted); infinite for one that fails or makes something else. */
 static cornu_status try_way(timer* t, cn_cuda_step* step, int way, double* ns) {
-    cornu_status st;
     uint64_t bytes = 0;
+    cornu_status st = run_way(t, step, way, t->found, &bytes);
 
     *ns = INFINITY;
-    step->way = way;
-    st = fill_inputs(t, step);
-    if (st == CORNU_OK) st = step->launch(step, &t->e->frame); /* loads the kernels too, which a capture could not */
-    if (st == CORNU_OK) st = read_result(t, step, way == 0 ? t->wanted : t->found, &bytes);
-    if (st == CORNU_OK && way > 0 && !same_result(t, step, bytes)) return CORNU_OK;
+    if (st == CORNU_OK && !same_result(t, step, bytes)) return CORNU_OK;
     if (st == CORNU_OK) st = time_step(t, step, ns);
-    if (st == CORNU_OK || st == CORNU_DEVICE_LOST || way == 0) return st;
+    if (st == CORNU_OK || st == CORNU_DEVICE_LOST) return st;
     (void)cn_calls()->GetLastError();
     *ns = INFINITY;
     return CORNU_OK;
@@ -202,7 +206,9 @@ static cornu_status try_way(timer* t, cn_cuda_step* step, int way, double* ns) {
 
 static cornu_status time_ways(timer* t, problem* p) {
     double best = p->guess_ns;
+    uint64_t bytes;
 
+    CN_TRY(run_way(t, p->step, 0, t->wanted, &bytes));
     p->row.way = 0;
     for (int way = 1; way < p->row.ways; way++) {
         double ns;
@@ -294,15 +300,16 @@ static cornu_status time_unknown(cn_cuda_executable* e, problem* problems, int c
     double until = seconds_now() + seconds;
     cornu_status st = open_timer(&t, e);
 
-    for (int i = 0; i < count && st == CORNU_OK; i++) {
-        if (!problems[i].row.known) st = try_way(&t, problems[i].step, 0, &problems[i].guess_ns);
-        if (seconds_now() > until) break;
+    for (int i = 0; i < count && st == CORNU_OK && seconds_now() <= until; i++) {
+        uint64_t bytes;
+        if (problems[i].row.known) continue;
+        st = run_way(&t, problems[i].step, 0, t.wanted, &bytes);
+        if (st == CORNU_OK) st = time_step(&t, problems[i].step, &problems[i].guess_ns);
     }
     if (st == CORNU_OK) qsort(problems, (size_t)count, sizeof *problems, by_cost);
     for (int i = 0; i < count && st == CORNU_OK && seconds_now() <= until; i++) {
         if (problems[i].row.known || problems[i].guess_ns <= 0.0) continue; /* the seconds ended before its turn */
-        st = try_way(&t, problems[i].step, 0, &problems[i].guess_ns); /* the others' results are compared with it */
-        if (st == CORNU_OK) st = time_ways(&t, &problems[i]);
+        st = time_ways(&t, &problems[i]);
     }
     close_timer(&t);
     return st;
