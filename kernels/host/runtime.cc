@@ -284,6 +284,7 @@ void cn_host_get_usage(cn_host_usage* out) {
     out->graph_execs = static_cast<long>(w().execs.size());
     out->lt_handles = w().lt_handles;
     out->lt_objects = w().lt_objects;
+    cn_host::get_dnn_usage(out);
     out->launches = w().launches;
     out->graph_launches = w().graph_launches;
     out->matmuls = w().matmuls;

@@ -32,6 +32,7 @@ typedef struct cn_host_usage {
     uint64_t device_bytes, peak_bytes;
     long device_blocks, host_blocks, streams, events, graphs, graph_execs;
     long lt_handles, lt_objects; /* of cublaslt.h */
+    long dnn_handles, dnn_objects; /* of cudnn.h */
     long launches, graph_launches, matmuls; /* ever since */
 } cn_host_usage;
 
@@ -63,6 +64,8 @@ bool is_pinned(const void* address);
 void complain(const char* format, ...) __attribute__((format(printf, 1, 2)));
 /* cublaslt.cc counts its objects here. */
 void count_lt(long handles, long objects, long matmuls);
+/* cudnn.cc puts its counts of objects there. */
+void get_dnn_usage(cn_host_usage* out);
 
 }  // namespace cn_host
 #endif

@@ -60,6 +60,8 @@ inline std::string held() {
     add("executable graphs", u.graph_execs);
     add("cuBLASLt handles", u.lt_handles);
     add("cuBLASLt objects", u.lt_objects);
+    add("cuDNN handles", u.dnn_handles);
+    add("cuDNN objects", u.dnn_objects);
     return text;
 }
 
