@@ -1,5 +1,5 @@
 /* The tables of calls: each entry counts, fails if a test wants it to, else calls what calls_real.c or host execution gave. And what a failure
- * of CUDA or cuBLASLt means to Cornu. */
+ * of CUDA, cuBLASLt or cuDNN means to Cornu. */
 #include "backend/cuda/calls.h"
 
 #include <ctype.h>
@@ -11,6 +11,8 @@
 /* Written once by cn_calls_open, before any table is used. */
 static cn_calls_source source;
 static bool source_open;
+static cn_dnn_source dnn;
+static bool dnn_found;
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static atomic_bool lost;
@@ -82,10 +84,11 @@ static const char* lt_name(cublasStatus_t error) {
     return "an unknown status";
 }
 
-/* "cn_calls()->Malloc(&p, n)" to "cudaMalloc", "cn_k_swap(q, a)" and "cudaMalloc" as they are; what is no call to "". */
+/* "cn_calls()->Malloc(&p, n)" and "calls->Malloc(&p, n)" to "cudaMalloc", "cn_k_swap(q, a)" and "cudaMalloc" as they are; what is no call to "". */
 static const char* call_name(const char* call, const char* prefix, char* out, size_t size) {
-    const char* member = strstr(call, "()->");
-    const char* from = member ? member + 4 : call;
+    const char *of_function = strstr(call, "()->"), *of_table = strstr(call, "calls->");
+    const char* member = of_function ? of_function + 4 : of_table ? of_table + 7 : NULL;
+    const char* from = member ? member : call;
     int n = 0;
 
     while (isalnum((unsigned char)from[n]) || from[n] == '_') n++;
@@ -101,6 +104,7 @@ static const char* file_name(const char* path) {
     return slash ? slash + 1 : path;
 }
 
+size_t cn_dnn_version(void) { return cn_dnn() ? dnn.version() : 0; }
 size_t cn_lt_version(void) { return source.lt_version ? source.lt_version() : 0; }
 
 bool cn_cuda_lost(void) { return atomic_load(&lost); }
@@ -133,6 +137,25 @@ cornu_status cn_lt_check(cublasStatus_t error, const char* call, const char* fil
         return cn_fail(CORNU_DEVICE_LOST, file, line, "%s, at %s:%d: an earlier error has ended the device's context", name, file_name(file), line);
     }
     return cn_fail(status, file, line, "%s failed with %s, at %s:%d", name, lt_name(error), file_name(file), line);
+}
+
+static cornu_status dnn_status_of(cn_dnn_status error) {
+    if (error == CN_DNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED || error == CN_DNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED) return CORNU_NO_MEMORY;
+    return error / 1000 * 1000 == CN_DNN_STATUS_NOT_SUPPORTED ? CORNU_UNSUPPORTED : CORNU_DEVICE_ERROR;
+}
+
+cornu_status cn_dnn_check(cn_dnn_status error, const char* call, const char* file, int line) {
+    char name[96], words[256] = "";
+
+    if (error == CN_DNN_STATUS_SUCCESS && !cn_cuda_lost()) return CORNU_OK;
+    (void)call_name(call, "cudnn", name, sizeof name);
+    if (!cn_cuda_lost() && error >= CN_DNN_STATUS_INTERNAL_ERROR && is_fatal(cn_calls()->GetLastError())) atomic_store(&lost, true);
+    if (cn_cuda_lost()) {
+        return cn_fail(CORNU_DEVICE_LOST, file, line, "%s, at %s:%d: an earlier error has ended the device's context", name, file_name(file), line);
+    }
+    if (dnn.last_error) dnn.last_error(words, sizeof words);
+    return cn_fail(dnn_status_of(error), file, line, "%s failed with %s%s%s, at %s:%d", name, dnn.error_text ? dnn.error_text(error) : "an error", words[0] ? ": " : "",
+                   words, file_name(file), line);
 }
 
 /* ---- counting and failing ---- */
@@ -192,7 +215,8 @@ static bool ends_with(const char* text, const char* end) {
 
 /* Calls that CUDA makes even when it reports a failure from them: what they give back is given back. */
 static bool happens_anyway(const char* name) {
-    return strncmp(name, "Free", 4) == 0 || ends_with(name, "Destroy") || ends_with(name, "Synchronize");
+    return strncmp(name, "Free", 4) == 0 || strncmp(name, "Destroy", 7) == 0 || strncmp(name, "BackendDestroy", 14) == 0 || ends_with(name, "Destroy") ||
+           ends_with(name, "Synchronize");
 }
 
 /* ---- watching ---- */
@@ -241,6 +265,24 @@ CN_CUDA_CALLS(CN_CALL)
 CN_CUBLASLT_CALLS(CN_CALL)
 #undef CN_CALL
 
+/* A status of cuDNN for an error that may have been meant for CUDA. */
+static cn_dnn_status dnn_error(int error) {
+    bool meant = strncmp(injected.name, "Dnn.", 4) == 0 && !is_fatal((cudaError_t)error);
+
+    if (meant) return error;
+    return error == cudaErrorMemoryAllocation ? CN_DNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED : CN_DNN_STATUS_EXECUTION_FAILED;
+}
+
+#define CN_CALL(result, name, parameters, arguments)              \
+    static result counted_dnn_##name parameters {                 \
+        int error = 0;                                            \
+        if (!fails("Dnn." #name, &error)) return dnn.calls.name arguments; \
+        if (happens_anyway(#name)) (void)dnn.calls.name arguments;         \
+        return dnn_error(error);                                  \
+    }
+CN_CUDNN_CALLS(CN_CALL)
+#undef CN_CALL
+
 /* A capture ends even if that fails; then there is no graph. */
 static cudaError_t counted_end_capture(cudaStream_t s, cudaGraph_t* out) {
     int error = 0;
@@ -275,6 +317,11 @@ static cublasStatus_t watched_matmul(cublasLtHandle_t handle, cublasLtMatmulDesc
     return counted_lt_Matmul(handle, desc, alpha, a, a_layout, b, b_layout, beta, c, c_layout, d, d_layout, algo, workspace, workspace_bytes, s);
 }
 
+static cn_dnn_status watched_execute(cn_dnn_handle_t handle, cn_dnn_descriptor plan, cn_dnn_descriptor pack) {
+    watch("cudnn", "BackendExecute", NULL);
+    return counted_dnn_BackendExecute(handle, plan, pack);
+}
+
 /* ---- the tables ---- */
 
 #define CN_CALL(result, name, parameters, arguments) .name = counted_##name,
@@ -284,6 +331,22 @@ static cn_cuda_calls calls = {CN_CUDA_CALLS(CN_CALL)};
 #define CN_CALL(result, name, parameters, arguments) .name = counted_lt_##name,
 static cn_cublaslt_calls lt_calls = {CN_CUBLASLT_CALLS(CN_CALL)};
 #undef CN_CALL
+
+#define CN_CALL(result, name, parameters, arguments) .name = counted_dnn_##name,
+static cn_cudnn_calls dnn_calls = {CN_CUDNN_CALLS(CN_CALL)};
+#undef CN_CALL
+
+static void find_dnn(void) {
+    dnn_found = cn_calls_fill_dnn(&dnn);
+    dnn_calls.BackendExecute = watched_execute;
+}
+
+const cn_cudnn_calls* cn_dnn(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, find_dnn);
+    return dnn_found ? &dnn_calls : NULL;
+}
 
 const cn_cuda_calls* cn_calls(void) { return &calls; }
 const cn_cublaslt_calls* cn_lt(void) { return &lt_calls; }

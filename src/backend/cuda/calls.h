@@ -1,5 +1,5 @@
-/* Every call into CUDA and cuBLASLt goes through one table, so that tests can make each of them fail, and so that cuBLASLt is looked for at
- * run time. Kernels are launched through it too (cn_queue.launch).
+/* Every call into CUDA, cuBLASLt and cuDNN goes through one table, so that tests can make each of them fail, and so that the two libraries are
+ * looked for at run time. Kernels are launched through it too (cn_queue.launch).
  *
  *     CN_CUDA(cn_calls()->Malloc(&p, bytes));        in a function that owns nothing: leaves with the failure
  *     CN_STEP(cn_cuda_check(cn_calls()->..., "cudaMalloc", __FILE__, __LINE__))
@@ -13,6 +13,7 @@
 #include <cuda_runtime_api.h>
 #include <stdbool.h>
 
+#include "backend/cuda/cudnn_api.h"
 #include "base/status.h"
 
 #ifdef __cplusplus
@@ -91,6 +92,8 @@ typedef struct cn_cublaslt_calls {
 /* The tables; filled by cn_calls_open, the same for the whole process from then on. */
 const cn_cuda_calls* cn_calls(void);
 const cn_cublaslt_calls* cn_lt(void);
+/* cuDNN's, NULL where it is not installed; looked for when this is first called, after cn_calls_open. Thread-safe. */
+const cn_cudnn_calls* cn_dnn(void);
 /* Fills the tables: the runtime is linked in, cuBLASLt is looked for. CORNU_NO_DEVICE names the library that is lacking. Thread-safe. */
 cornu_status cn_calls_open(void);
 /* What the tables lead to: "CUDA 13.0" or "host execution". */
@@ -106,28 +109,40 @@ typedef struct cn_calls_source {
     size_t (*lt_version)(void);                     /* 130100 */
 } cn_calls_source;
 cornu_status cn_calls_fill(cn_calls_source* out);
+/* The same for cuDNN. false: it is not there, or lacks a function. */
+typedef struct cn_dnn_source {
+    cn_cudnn_calls calls;
+    size_t (*version)(void);                      /* 91900 */
+    const char* (*error_text)(int status);
+    void (*last_error)(char* text, size_t size);  /* what was wrong, in its words */
+} cn_dnn_source;
+bool cn_calls_fill_dnn(cn_dnn_source* out);
 
 /* cuBLASLt's version, 130100. */
 size_t cn_lt_version(void);
+/* cuDNN's version, 91900; 0 without it. */
+size_t cn_dnn_version(void);
 /* What this thread put on streams between two calls of cn_calls_watch: for profiles. */
 typedef struct cn_calls_watched {
-    int count;       /* kernels, products of cuBLASLt, copies */
-    char first[256]; /* what the first was: a kernel's name as the linker knows it, "cublasLtMatmul", "cudaMemcpyAsync", "cudaMemsetAsync" */
+    int count;       /* kernels, products of cuBLASLt, plans of cuDNN, copies */
+    char first[256]; /* what the first was: a kernel's name as the linker knows it, "cublasLtMatmul", "cudnnBackendExecute", "cudaMemcpyAsync", "cudaMemsetAsync" */
 } cn_calls_watched;
 /* From now on this thread's calls are noted in *out; NULL ends it. */
 void cn_calls_watch(cn_calls_watched* out);
 
 cornu_status cn_cuda_check(cudaError_t error, const char* call, const char* file, int line);
 cornu_status cn_lt_check(cublasStatus_t error, const char* call, const char* file, int line);
+cornu_status cn_dnn_check(cn_dnn_status error, const char* call, const char* file, int line); /* what it cannot do: CORNU_UNSUPPORTED */
 #define CN_CUDA_OK(call) cn_cuda_check(call, #call, __FILE__, __LINE__)
 #define CN_LT_OK(call) cn_lt_check(call, #call, __FILE__, __LINE__)
+#define CN_DNN_OK(call) cn_dnn_check(call, #call, __FILE__, __LINE__)
 #define CN_CUDA(call) CN_TRY(CN_CUDA_OK(call))
 #define CN_LT(call) CN_TRY(CN_LT_OK(call))
 /* Whether the context is dead. */
 bool cn_cuda_lost(void);
 
 /* For tests: the n-th call from now on (1: the next) fails with error, and every one after it if sticky; name NULL: any call, else only calls of
- * that name ("Malloc", "Lt.Matmul"). n 0 ends it, and the context counts as alive again. Returns how many calls of the
+ * that name ("Malloc", "Lt.Matmul", "Dnn.BackendExecute"). n 0 ends it, and the context counts as alive again. Returns how many calls of the
  * former name were counted since the last use. A call that frees, destroys, synchronises or ends a capture is made all the same before it
  * is said to have failed, as CUDA does when it reports an earlier failure. Thread-safe. */
 typedef long (*cn_calls_inject_fn)(const char* name, long n, int error, bool sticky);

@@ -1,5 +1,9 @@
 /* Host execution: the functions are those of kernels/host, linked in under CUDA's names. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "backend/cuda/calls.h"
+#include "kernels/host/cudnn.h"
 
 const char* cn_calls_kind(void) { return "host execution"; }
 
@@ -16,6 +20,19 @@ cornu_status cn_calls_fill(cn_calls_source* out) {
     out->error_text = cudaGetErrorString;
     out->lt_version = no_version;
     return CORNU_OK;
+}
+
+/* CORNU_CUDNN_LIBRARY=none: a machine without it. */
+bool cn_calls_fill_dnn(cn_dnn_source* out) {
+    const char* wanted = getenv("CORNU_CUDNN_LIBRARY");
+
+#define CN_CALL(result, name, parameters, arguments) out->calls.name = cudnn##name;
+    CN_CUDNN_CALLS(CN_CALL)
+#undef CN_CALL
+    out->version = cudnnGetVersion;
+    out->error_text = cudnnGetErrorString;
+    out->last_error = cudnnGetLastErrorString;
+    return !wanted || strcmp(wanted, "none") != 0;
 }
 
 /* For tests, which make memory and streams with it as a caller of Cornu does with CUDA. */
