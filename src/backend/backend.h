@@ -16,7 +16,7 @@ typedef struct cn_device_options {
     int threads; /* 0: as many as the machine has */
     int index;   /* of the device */
     cornu_tune tune;
-    double tune_seconds;
+    double tune_seconds; /* below 0: steps get all their ways, but nothing is timed */
     bool deterministic;
     const char* plan_cache; /* outlives the device; may be NULL */
 } cn_device_options;

@@ -1,114 +1,10 @@
 // Choosing ways by timing, and the plan cache: every way is right, so a cache of any contents changes times and nothing else.
-#include <dirent.h>
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <fstream>
-#include <sstream>
-#include <string>
-#include <vector>
-
-#include "cornu.h"
-#include "tests/backend/cuda_host.h"
-
-namespace {
+#include "tests/backend/cuda_tuned.h"
 
 using cuda_host::Environment;
 using cuda_host::held;
 using cuda_host::inject;
-
-struct Folder {
-    std::string path;
-    Folder() {
-        char name[] = "/tmp/cornu-plans-XXXXXX";
-        path = mkdtemp(name);
-    }
-    ~Folder() { (void)!system(("chmod -R u+w '" + path + "'; rm -rf '" + path + "'").c_str()); }
-    // The one .cnplan in it, or "".
-    std::string file() const {
-        std::string found;
-        if (DIR* d = opendir(path.c_str())) {
-            while (dirent* e = readdir(d)) {
-                std::string name = e->d_name;
-                if (name.size() > 7 && name.substr(name.size() - 7) == ".cnplan") found = path + "/" + name;
-                EXPECT_EQ(name.find(".tmp"), std::string::npos) << "a temporary file was left: " << name;
-            }
-            closedir(d);
-        }
-        return found;
-    }
-};
-
-std::string read_file(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    std::stringstream text;
-    text << in.rdbuf();
-    return text.str();
-}
-void write_file(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
-
-// Sessions of the digits' model, with what the tuner found.
-struct Tuned {
-    cornu_model* model = nullptr;
-    cornu_session* session = nullptr;
-    cornu_status status = CORNU_OK;
-    std::vector<float> y;
-    std::vector<cornu_tuning> rows;
-    std::string note;
-
-    explicit Tuned(const char* cache, cornu_tune tune = CORNU_TUNE_FULL, int deterministic = 0, double seconds = 0) {
-        cornu_session_options options = CORNU_SESSION_OPTIONS_INIT;
-        options.device = "cuda";
-        options.precision = CORNU_PRECISION_STRICT;
-        options.tune = tune;
-        options.plan_cache = cache;
-        options.deterministic = deterministic;
-        options.tune_seconds = seconds;
-        status = cornu_model_load(CORNU_SOURCE_DIR "/tools/demo_model/digits.keras", nullptr, &model);
-        if (status == CORNU_OK) status = cornu_session_create(model, &options, &session);
-        if (status == CORNU_OK) run();
-    }
-    ~Tuned() {
-        cornu_session_destroy(session);
-        cornu_model_destroy(model);
-    }
-    Tuned(const Tuned&) = delete;
-
-    void run(int batch = 3) {
-        std::vector<float> x((size_t)batch * 64);
-        for (size_t i = 0; i < x.size(); i++) x[i] = (float)(i * 7 % 16);
-        y.assign((size_t)batch * 10, -1);
-        cornu_tensor in = cornu_tensor_of(CORNU_FLOAT32, x.data(), 4, batch, 8, 8, 1), out = cornu_tensor_of(CORNU_FLOAT32, y.data(), 2, batch, 10);
-        status = cornu_session_run(session, &in, 1, &out, 1);
-        rows.clear();
-        for (int i = 0; i < cornu_session_tuning_count(session); i++) {
-            cornu_tuning row = {};
-            row.size = sizeof row;
-            EXPECT_EQ(cornu_session_tuning_get(session, i, &row), CORNU_OK);
-            rows.push_back(row);
-        }
-        note = cornu_session_tuning_note(session);
-    }
-    int known() const {
-        int n = 0;
-        for (const auto& row : rows) n += row.known;
-        return n;
-    }
-    int timed() const {
-        int n = 0;
-        for (const auto& row : rows) n += row.timed;
-        return n;
-    }
-};
-
-void expect_close(const std::vector<float>& a, const std::vector<float>& b) {
-    ASSERT_EQ(a.size(), b.size());
-    for (size_t i = 0; i < a.size(); i++) ASSERT_NEAR(a[i], b[i], 1e-5) << i;
-}
-
-}  // namespace
+using namespace cuda_tuned;
 
 TEST(CudaTune, TimesOnceAndRemembers) {
     Folder folder;
@@ -164,7 +60,7 @@ TEST(CudaTune, AnyContentsOfTheCacheAreHarmless) {
     Tuned first(folder.path.c_str());
     const std::string path = folder.file(), good = read_file(path);
     ASSERT_NE(path, "");
-    const size_t head = good.find('\n', good.find('\n') + 1) + 1;
+    const size_t head = lines_at(good);
     std::vector<std::string> texts = {"", "\n", "cornu plan 1\n", "cornu plan 2\n" + good.substr(good.find('\n') + 1), good.substr(0, head), good.substr(0, good.size() / 2),
                                       std::string(100000, '\0'), std::string(100000, 'x'), good.substr(0, head) + std::string(300000, '9') + "\n" + good.substr(head),
                                       good.substr(0, head) + "0123456789abcdef -1 99999999999 -5 nan x\n", good + good};
@@ -190,18 +86,10 @@ TEST(CudaTune, EveryWayThatAFileCanNameIsRight) {
     Folder folder;
     Tuned first(folder.path.c_str());
     const std::string path = folder.file(), good = read_file(path);
-    const size_t head = good.find('\n', good.find('\n') + 1) + 1;
-    auto hash = [](const std::string& s) {
-        uint64_t h = 0xcbf29ce484222325u;
-        for (unsigned char c : s) h = (h ^ c) * 0x100000001b3u;
-        char text[20];
-        snprintf(text, sizeof text, "%016llx", (unsigned long long)h);
-        return std::string(text);
-    };
+    const size_t head = lines_at(good);
     for (const auto& row : first.rows) {
         for (int way = -1; way <= row.ways; way++) {
-            std::string line = std::to_string(way) + " " + std::to_string(row.ways) + " 1 2 " + row.problem;
-            write_file(path, good.substr(0, head) + hash(line) + " " + line + "\n");
+            write_file(path, good.substr(0, head) + plan_line(way, row.ways, row.problem));
             Tuned t(folder.path.c_str(), CORNU_TUNE_FULL, 0, 1e-9);
             ASSERT_EQ(t.status, CORNU_OK) << cornu_last_error();
             expect_close(t.y, first.y);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/cuda/cudnn.h"
 #include "backend/cuda/device.h"
 #include "backend/cuda/precision.h"
 #include "backend/cuda/steps.h"
@@ -128,6 +129,7 @@ done:
 static const char* describe(cn_device* device) { return device->text; }
 const char* cn_device_text(const cn_device* device) { return device->text; }
 int cn_device_index(const cn_device* device) { return device->index; }
+const cn_device_options* cn_device_options_of(const cn_device* device) { return &device->options; }
 
 char* cn_device_space(const cn_device* device) { return device->space; }
 char* cn_device_staging(const cn_device* device) { return device->staging; }
@@ -213,6 +215,7 @@ static void destroy(cn_executable* executable) {
         if (e->steps[i].destroy) e->steps[i].destroy(&e->steps[i]);
     }
     cn_cuda_release_graph(e);
+    cn_cuda_dnn_close(e);
     if (e->frame.words) (void)cn_calls()->Free(e->frame.words);
     if (e->pinned) (void)cn_calls()->FreeHost(e->pinned);
     cn_free(e->wanted);

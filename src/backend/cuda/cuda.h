@@ -13,6 +13,7 @@ extern "C" {
 
 typedef struct cn_cuda_executable cn_cuda_executable;
 typedef struct cn_cuda_step cn_cuda_step;
+typedef struct cn_cuda_dnn_entry cn_cuda_dnn_entry; /* of cudnn.c */
 
 /* What a step runs with. Addresses are the device's and stay the same for all runs of an executable with one arena. */
 typedef struct cn_cuda_frame {
@@ -36,12 +37,15 @@ struct cn_cuda_step {
      * problem, in the executable's arena. Steps with equal texts have the same ways in the same order; way 0 is the guess. */
     int ways, way;
     const char* problem;
+    /* Makes step->way ready to be launched, and gives up what other ways hold; NULL: all of them are ready. Never fails for way 0. */
+    cornu_status (*take)(cn_cuda_executable* e, cn_cuda_step* step);
 };
 
 /* Forms that a weight may have on the device. */
 typedef enum cn_cuda_form {
     CN_CUDA_DENSE,
-    CN_CUDA_SWAPPED /* the last two axes exchanged: a Dense kernel [K, N] as [N, K] */
+    CN_CUDA_SWAPPED, /* the last two axes exchanged: a Dense kernel [K, N] as [N, K] */
+    CN_CUDA_FILTERS  /* the last axis first: a convolution's kernel [cells, channels, filters] as [filters, cells, channels] */
 } cn_cuda_form;
 
 typedef struct cn_cuda_wanted {
@@ -81,6 +85,9 @@ struct cn_cuda_executable {
     cudaGraphExec_t graph;     /* of all steps, with them; NULL until the second run */
     bool waiting;              /* runs were enqueued that nobody has waited for */
     cn_tuning tuning; /* in the arena */
+    cn_dnn_handle_t dnn_handle; /* NULL until a way of cuDNN is taken */
+    cn_cuda_dnn_entry* dnn_entries;
+    int dnn_users; /* of the handle beside them */
 };
 
 /* profile.c: the steps one by one, with what each took; the most that the device can do. */

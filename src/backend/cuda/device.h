@@ -16,6 +16,7 @@ cudaStream_t cn_device_stream(const cn_device* device);
 /* 90 for sm_90. */
 int cn_device_capability(const cn_device* device);
 int cn_device_index(const cn_device* device);
+const cn_device_options* cn_device_options_of(const cn_device* device);
 const char* cn_device_text(const cn_device* device);
 /* What times on it depend on: the device and the versions of everything between it and a step. */
 const char* cn_device_title(const cn_device* device);

@@ -1,6 +1,6 @@
 /* Convolutions and their transposes. One whose kernel is a single cell that moves over every cell is a product of
  * matrices; others of one group are made as products without being unfolded, in tiles of several sizes and with sums in
- * one piece or split: those are the step's ways.
+ * one piece or split, or by plans of cuDNN: those are the step's ways.
  *
  * The library's products end with relu at most. Where another activation stands between a product and a depthwise
  * convolution that alone takes it in, the product leaves it out and the depthwise kernel applies it as it reads:
@@ -8,11 +8,14 @@
  *     1x1 conv {silu} -> depthwise        becomes        1x1 conv -> depthwise of silu(x)
  *
  * with no pass over x between them. */
+#include "backend/cuda/cudnn.h"
 #include "backend/cuda/precision.h"
 #include "backend/cuda/product.h"
 #include "backend/cuda/space.h"
 #include "backend/cuda/tiles.h"
+#include "base/dtype.h"
 #include "kernels/depthwise.h"
+#include "kernels/matmul.h"
 
 #define ENOUGH_THREADS 65536 /* for a large device */
 
@@ -22,6 +25,10 @@ typedef struct conv_step {
     bool depthwise;     /* by cn_k_depthwise, its ways are the spans; else by the kernels of conv.h */
     cn_depthwise_how how;
     cn_depthwise_span guess;
+    int slot;                  /* the kernel by filters in frame->weights, for tiles and cuDNN; -1: as it is stored */
+    int plans;                 /* of cuDNN, tried behind the tiles */
+    uint64_t workspace;        /* that they may have */
+    const cn_dnn_graph* graph; /* where one of them was taken */
 } conv_step;
 
 static cn_conv_args args_of(const cn_cuda_executable* e, const cn_node* node) {
@@ -93,12 +100,56 @@ static cn_act left_act(const cn_cuda_executable* e, cn_id value) {
     return reader && input == 0 && is_depthwise(e, reader) ? node->attr.conv.act : none;
 }
 
+/* ---- by cuDNN ---- */
+
+/* What it has plans for without a compiler: bias, residual and relu behind the products, in this order; every other activation follows by a kernel of
+ * our own. */
+static bool in_graph(const cn_act* act) { return act->fn == CN_EW_copy || act->fn == CN_EW_relu; }
+
+/* Only where the products go through tensor cores, as the guess's do: strict float32 has no plans. */
+static bool fits_dnn(const cn_cuda_executable* e, const cn_node* node, const cn_conv_args* a, bool tf32) {
+    const cn_place* kernel = &e->plan->places[node->inputs[1]];
+    for (int d = 0; d < 3; d++) {
+        if (a->pad[d] < 0) return false; /* x is cut off at the front */
+    }
+    return (tf32 || a->dtype != CORNU_FLOAT32) && kernel->kind == CN_PLACE_CONSTANT && cn_cuda_has_dnn(e);
+}
+
+static cornu_status make_graph(const cn_dnn_target* target, const void* args, cn_dnn_graph* out) {
+    const cn_cuda_step* step = args;
+    const conv_step* s = step->data;
+    const cn_node* node = step->node;
+    bool bias = node->input_count > 2 && node->inputs[2] != CN_NONE, residual = node->input_count > 3 && node->inputs[3] != CN_NONE;
+
+    return cn_dnn_conv_graph(target, &s->args, bias, residual, node->attr.conv.act.fn == CN_EW_relu, out);
+}
+
+static cornu_status take(cn_cuda_executable* e, cn_cuda_step* step) {
+    conv_step* s = step->data;
+    cn_dnn_limits limits = {s->workspace, false, s->plans};
+    const cn_dnn_graph* graph;
+
+    if (step->way < s->tiles.count) return CORNU_OK;
+    CN_TRY(cn_cuda_dnn_take(e, step->problem, make_graph, step, &limits, step->way - s->tiles.count, &graph));
+    s->graph = graph;
+    return CORNU_OK;
+}
+
+static cornu_status launch_dnn(const cn_cuda_step* step, const cn_cuda_frame* frame, const cn_conv_args* a) {
+    const conv_step* s = step->data;
+    const cn_dnn_binding bindings[] = {{CN_DNN_X, a->x}, {CN_DNN_W, a->kernel}, {CN_DNN_BIAS, a->bias}, {CN_DNN_RESIDUAL, a->residual}, {CN_DNN_Y, a->y}};
+    cn_bias_act_args rest = {.dtype = a->dtype, .x = a->y, .y = a->y, .columns = a->filters, .rows = cn_conv_rows(a), .act = a->act};
+
+    CN_TRY(cn_cuda_dnn_run(frame, s->graph, step->way - s->tiles.count, bindings, 5));
+    return in_graph(&step->node->attr.conv.act) ? CORNU_OK : CN_CUDA_OK(cn_k_bias_act(&frame->queue, &rest));
+}
+
 static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame) {
     const conv_step* s = step->data;
     cn_conv_args args = s->args;
 
     args.x = cn_cuda_in(step, frame, 0);
-    args.kernel = cn_cuda_in(step, frame, 1);
+    args.kernel = s->slot >= 0 ? frame->weights[s->slot] : cn_cuda_in(step, frame, 1);
     args.bias = cn_cuda_in(step, frame, 2);
     args.residual = cn_cuda_in(step, frame, 3);
     args.y = cn_cuda_out(step, frame);
@@ -107,6 +158,7 @@ static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame)
         how.span = step->way == 0 ? s->guess : (cn_depthwise_span)(CN_DEPTHWISE_SPANS - 1 - (int)s->guess);
         return CN_CUDA_OK(cn_k_depthwise(&frame->queue, &args, &how));
     }
+    if (s->plans > 0 && step->way >= s->tiles.count) return launch_dnn(step, frame, &args);
     if (s->tiles.count > 0) {
         cn_implicit_how how = s->tiles.ways[step->way];
         how.partial = frame->scratch;
@@ -132,20 +184,27 @@ static cornu_status describe(cn_cuda_executable* e, cn_cuda_step* step, const co
 
     if (!text) return CN_NO_MEMORY(sizeof *s);
     step->problem = cn_arena_format(
-        &e->arena, "%s strides %lld %lld %lld dilation %lld %lld %lld pad %lld %lld %lld act %d %g %g %g%s%s", text,
+        &e->arena, "%s strides %lld %lld %lld dilation %lld %lld %lld pad %lld %lld %lld act %d %g %g %g%s%s cudnn %zu", text,
         (long long)strides[0], (long long)strides[1], (long long)strides[2], (long long)dilation[0],
         (long long)dilation[1], (long long)dilation[2], (long long)pad[0], (long long)pad[1], (long long)pad[2],
         a->act.fn, a->act.p, a->act.q, a->act.r, cn_cuda_input_type(e, step->node, 2) ? " bias" : "",
-        cn_cuda_input_type(e, step->node, 3) ? " residual" : "");
+        cn_cuda_input_type(e, step->node, 3) ? " residual" : "", s->plans > 0 ? cn_dnn_version() : 0);
     return step->problem ? CORNU_OK : CN_NO_MEMORY(sizeof *s);
 }
 
 static cornu_status find_tiles(cn_cuda_executable* e, cn_cuda_step* step, conv_step* s) {
     const cn_conv_args* a = &s->args;
     bool tf32 = cn_cuda_compute_of(e, step->node, cn_conv_rows(a), a->filters, cn_conv_inner(a)) == CN_COMPUTE_TF32;
+    int64_t elements = cn_conv_rows(a) * a->filters + a->filters * cn_conv_inner(a) + a->batch * a->channels * a->x_dims[0] * a->x_dims[1] * a->x_dims[2];
 
-    cn_tile_ways_find(e, a, tf32, false, &s->tiles);
-    step->ways = s->tiles.count;
+    if (fits_dnn(e, step->node, a, tf32)) {
+        CN_TRY(cn_cuda_weight(e, step->node, 1, CN_CUDA_FILTERS, &s->slot));
+        s->plans = CN_DNN_PLANS;
+        s->workspace = cn_cuda_dnn_workspace(e, (uint64_t)elements * cornu_dtype_size((cornu_dtype)a->dtype));
+        step->take = take;
+    }
+    cn_tile_ways_find(e, a, tf32, s->slot >= 0, &s->tiles);
+    step->ways = s->tiles.count + s->plans;
     return step->ways > 1 ? describe(e, step, s, tf32 ? "conv tf32" : "conv") : CORNU_OK;
 }
 
@@ -178,6 +237,7 @@ cornu_status cn_cuda_prepare_conv(cn_cuda_executable* e, cn_cuda_step* step) {
     s = cn_cuda_data(e, step, sizeof *s);
     if (!s) return CN_NO_MEMORY(sizeof *s);
     s->args = args;
+    s->slot = -1;
     step->launch = launch;
     if (is_depthwise(e, step->node)) return find_spans(e, step, s);
     return step->node->op == CN_OP_conv && cn_implicit_fits(&args) ? find_tiles(e, step, s) : CORNU_OK;

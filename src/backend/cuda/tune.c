@@ -4,7 +4,7 @@
  *     | overwrite L2 | step | overwrite L2 | step | ...      median of 5, less what overwriting alone takes
  *
  * A way must be 3 % faster than the guess to replace it, and give the guess's numbers. Problems that cost the model most come first; when the
- * seconds are used up, the others keep the guess and are not remembered. */
+ * seconds are used up, the others keep the guess and are not remembered. What a library takes to make its plans does not count as seconds. */
 #include "backend/cuda/tune.h"
 
 #include <math.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "backend/cuda/cudnn.h"
 #include "backend/cuda/device.h"
 #include "backend/cuda/plan_cache.h"
 #include "base/dtype.h"
@@ -42,6 +43,7 @@ typedef struct timer {
     void* overwritten; /* NULL: not even that much memory is left */
     uint64_t overwritten_bytes;
     double overwriting_ns;
+    double until;        /* when the seconds are used up */
     char *pattern, *wanted, *found; /* pinned: random values; the guess's result; another way's */
 } timer;
 
@@ -184,7 +186,11 @@ static cornu_status time_step(timer* t, const cn_cuda_step* step, double* ns) {
 
 /* Runs a way once on random inputs, which loads its kernels too, as a capture could not, and reads its result. */
 static cornu_status run_way(timer* t, cn_cuda_step* step, int way, char* out, uint64_t* bytes) {
+    double start = seconds_now();
+
     step->way = way;
+    if (step->take) CN_TRY(step->take(t->e, step));
+    t->until += seconds_now() - start;
     CN_TRY(fill_inputs(t, step));
     CN_TRY(step->launch(step, &t->e->frame));
     return read_result(t, step, out, bytes);
@@ -297,17 +303,17 @@ static void take_known(const cn_plan_cache* cache, problem* problems, int count)
 
 static cornu_status time_unknown(cn_cuda_executable* e, problem* problems, int count, double seconds) {
     timer t = {0};
-    double until = seconds_now() + seconds;
     cornu_status st = open_timer(&t, e);
 
-    for (int i = 0; i < count && st == CORNU_OK && seconds_now() <= until; i++) {
+    t.until = seconds_now() + seconds;
+    for (int i = 0; i < count && st == CORNU_OK && seconds_now() <= t.until; i++) {
         uint64_t bytes;
         if (problems[i].row.known) continue;
         st = run_way(&t, problems[i].step, 0, t.wanted, &bytes);
         if (st == CORNU_OK) st = time_step(&t, problems[i].step, &problems[i].guess_ns);
     }
     if (st == CORNU_OK) qsort(problems, (size_t)count, sizeof *problems, by_cost);
-    for (int i = 0; i < count && st == CORNU_OK && seconds_now() <= until; i++) {
+    for (int i = 0; i < count && st == CORNU_OK && seconds_now() <= t.until; i++) {
         if (problems[i].row.known || problems[i].guess_ns <= 0.0) continue; /* the seconds ended before its turn */
         st = time_ways(&t, &problems[i]);
     }
@@ -337,9 +343,27 @@ static cornu_tune level_of(const cn_device_options* options) {
     return strcmp(cn_calls_kind(), "host execution") == 0 ? CORNU_TUNE_OFF : CORNU_TUNE_FAST; /* its times mean nothing */
 }
 
+bool cn_cuda_is_tuned(const cn_device_options* options) { return !options->deterministic && level_of(options) != CORNU_TUNE_OFF; }
+
+/* Sets the way of every step of a problem. One that cannot be taken leaves the guess. */
+static cornu_status take_way(cn_cuda_executable* e, cornu_tuning* row) {
+    for (int i = 0; i < e->step_count; i++) {
+        cn_cuda_step* step = &e->steps[i];
+        cornu_status st = CORNU_OK;
+        if (step->ways < 2 || !step->problem || strcmp(step->problem, row->problem) != 0) continue;
+        step->way = row->way;
+        if (step->take) st = step->take(e, step);
+        if (st == CORNU_OK) continue;
+        if (st == CORNU_DEVICE_LOST) return st;
+        step->way = row->way = 0;
+        CN_TRY(step->take(e, step));
+    }
+    return CORNU_OK;
+}
+
 cornu_status cn_cuda_tune(cn_cuda_executable* e, const cn_device_options* options) {
-    cornu_tune level = options->deterministic ? CORNU_TUNE_OFF : level_of(options);
-    double seconds = options->tune_seconds > 0.0 ? options->tune_seconds : level == CORNU_TUNE_FULL ? INFINITY : FAST_SECONDS;
+    cornu_tune level = cn_cuda_is_tuned(options) ? level_of(options) : CORNU_TUNE_OFF;
+    double seconds = options->tune_seconds != 0.0 ? options->tune_seconds : level == CORNU_TUNE_FULL ? INFINITY : FAST_SECONDS;
     cn_plan_cache cache = {0};
     problem* problems;
     cornu_tuning* rows;
@@ -354,20 +378,19 @@ cornu_status cn_cuda_tune(cn_cuda_executable* e, const cn_device_options* option
         CN_STEP(cn_plan_cache_open(&cache, options->plan_cache, cn_device_title(e->device)));
         take_known(&cache, problems, count);
         for (int i = 0; i < count; i++) unknown |= !problems[i].row.known;
-        if (unknown) {
+        if (unknown && seconds > 0.0) {
             st = time_unknown(e, problems, count, seconds);
             if (st == CORNU_NO_MEMORY) st = CORNU_OK; /* of the device: the guess needs no more of it */
             if (st != CORNU_OK) goto done;
             remember(e, &cache, problems, count);
         }
     }
+    cn_cuda_dnn_keep_taken(e);
     for (int i = 0; i < count; i++) {
-        for (int j = 0; j < e->step_count; j++) {
-            cn_cuda_step* step = &e->steps[j];
-            if (step->ways > 1 && step->problem && strcmp(step->problem, problems[i].row.problem) == 0) step->way = problems[i].row.way;
-        }
+        CN_STEP(take_way(e, &problems[i].row));
         rows[i] = problems[i].row;
     }
+    cn_cuda_dnn_keep_taken(e);
     e->tuning.rows = rows;
     e->tuning.count = count;
 done:

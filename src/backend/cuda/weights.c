@@ -107,6 +107,7 @@ static cornu_status send_swapped(pump* p, const cn_resident* r) {
     cn_queue queue = {p->stream, cn_calls()->LaunchKernel};
     cn_swap_args a = {.x = p->temporary, .y = r->address, .rows = t->dims[t->ndim - 2], .columns = t->dims[t->ndim - 1]};
 
+    for (int d = 0; r->form == CN_CUDA_FILTERS && d < t->ndim - 2; d++) a.rows *= t->dims[d]; /* all cells and channels are one axis */
     a.size = (int)cornu_dtype_size(t->dtype);
     a.count = a.rows * a.columns > 0 ? cn_type_count(t) / (a.rows * a.columns) : 0;
     CN_TRY(pump_flush(p));
@@ -118,7 +119,7 @@ static cornu_status send_swapped(pump* p, const cn_resident* r) {
 
 static cornu_status send(pump* p, const cn_resident* r) {
     if (r->bytes == 0) return CORNU_OK;
-    return r->form == CN_CUDA_SWAPPED ? send_swapped(p, r) : pump_send(p, r->address, r->data, r->bytes);
+    return r->form != CN_CUDA_DENSE ? send_swapped(p, r) : pump_send(p, r->address, r->data, r->bytes);
 }
 
 static cornu_status send_all(int device, const cn_resident* residents, int count) {
@@ -128,7 +129,7 @@ static cornu_status send_all(int device, const cn_resident* residents, int count
 
     for (int i = 0; i < count; i++) {
         total += aligned(residents[i].bytes);
-        if (residents[i].form == CN_CUDA_SWAPPED && residents[i].bytes > temporary) temporary = residents[i].bytes;
+        if (residents[i].form != CN_CUDA_DENSE && residents[i].bytes > temporary) temporary = residents[i].bytes;
     }
     (void)pthread_mutex_lock(&lock);
     CN_STEP(pump_open(&p, device, total, temporary));
