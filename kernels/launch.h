@@ -38,9 +38,10 @@
 #define CN_UNROLL_BY(times) CN_PRAGMA(unroll (times))
 #define CN_NO_UNROLL CN_PRAGMA(unroll 1)
 
-/* Blocks of one cooperative launch (cn_launch_together) wait for each other: all threads of `members` blocks, the turn-th time (from 1) with this
- * counter, a word in global memory that was zero before the launch. What any of them wrote before is what all of them read behind it. The
- * barriers make the first thread speak for its block: it hands on what it has seen. The counter only grows, and may wrap. */
+/* Blocks of one cooperative launch (cn_launch_together) wait for each other: all threads of `members` blocks, the
+ * turn-th time (from 1) with this counter, a word in global memory that was zero before the launch. What any of them
+ * wrote before is what all of them read behind it. The barriers make the first thread speak for its block: it hands on
+ * what it has seen. The counter only grows, and may wrap. */
 static __device__ __forceinline__ void cn_meet(unsigned* counter, unsigned members, unsigned turn) {
     __syncthreads();
     if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {
@@ -67,19 +68,22 @@ static inline const void* cn_kernel_handle(void (*kernel)(P...)) {
 
 /* Launches kernel(args...); the last template pack is deduced apart from the kernel's, so that arguments convert as in a call. */
 template <typename... P, typename... A>
-static inline cudaError_t cn_launch_by(cn_launch_fn launch, cudaStream_t stream, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A... args) {
+static inline cudaError_t cn_launch_by(cn_launch_fn launch, cudaStream_t stream, void (*kernel)(P...), dim3 grid,
+                                       dim3 block, size_t shared_bytes, A... args) {
     return [&](P... values) {
         void* pointers[sizeof...(P) + 1] = {const_cast<void*>(static_cast<const void*>(&values))..., nullptr};
         return launch(cn_kernel_handle(kernel), grid, block, pointers, shared_bytes, stream);
     }(args...);
 }
 template <typename... P, typename... A>
-static inline cudaError_t cn_launch(const cn_queue* q, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A... args) {
+static inline cudaError_t cn_launch(const cn_queue* q, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
+                                    A... args) {
     return cn_launch_by(q->launch, q->stream, kernel, grid, block, shared_bytes, args...);
 }
 /* All blocks run at the same time and may meet (cn_meet); no more of them than the device holds at once. */
 template <typename... P, typename... A>
-static inline cudaError_t cn_launch_together(const cn_queue* q, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A... args) {
+static inline cudaError_t cn_launch_together(const cn_queue* q, void (*kernel)(P...), dim3 grid, dim3 block,
+                                             size_t shared_bytes, A... args) {
     return cn_launch_by(q->launch_together, q->stream, kernel, grid, block, shared_bytes, args...);
 }
 

@@ -50,9 +50,10 @@ void cn_host_scheduler::describe(char* text, size_t size, const team* m, int t) 
 }
 
 const char* cn_host_scheduler::op_name(cn_host_op op) {
-    static const char* const names[] = {"__syncthreads", "__syncthreads_count", "__syncthreads_and", "__syncthreads_or", "cn_meet", "__syncwarp", "__shfl_sync",
-                                        "__shfl_up_sync", "__shfl_down_sync", "__shfl_xor_sync", "__ballot_sync", "__match_any_sync", "__reduce_sync",
-                                        "a matrix operation"};
+    static const char* const names[] = {
+        "__syncthreads", "__syncthreads_count", "__syncthreads_and", "__syncthreads_or",  "cn_meet",
+        "__syncwarp",    "__shfl_sync",         "__shfl_up_sync",    "__shfl_down_sync",  "__shfl_xor_sync",
+        "__ballot_sync", "__match_any_sync",    "__reduce_sync",     "a matrix operation"};
     return names[op];
 }
 
@@ -121,7 +122,8 @@ int pick(worker* w, team** out) {
         lane = __builtin_ctz(m->warps[warp_at].ready);
     } else {
         const uint64_t r = next_random(w);
-        warp_at = nth_bit(m->warps_ready, static_cast<int>((r & 0xffff) % static_cast<unsigned>(__builtin_popcount(m->warps_ready))));
+        warp_at = nth_bit(m->warps_ready,
+                          static_cast<int>((r & 0xffff) % static_cast<unsigned>(__builtin_popcount(m->warps_ready))));
         const uint32_t ready = m->warps[warp_at].ready;
         lane = nth_bit(ready, static_cast<int>((r >> 32) % static_cast<unsigned>(__builtin_popcount(ready))));
     }
@@ -241,7 +243,8 @@ void explain(const worker* w, const team* m) {
         }
     }
     if (m->sync.arrived > 0) {
-        snprintf(text, sizeof text, "divergent barrier: %d of %d threads wait at %s, the others elsewhere", m->sync.arrived, w->thread_count, op_name(m->sync.op));
+        snprintf(text, sizeof text, "divergent barrier: %d of %d threads wait at %s, the others elsewhere",
+                 m->sync.arrived, w->thread_count, op_name(m->sync.op));
         fail_text(m->sync.file, m->sync.line, text);
     }
 }
@@ -251,8 +254,10 @@ void explain(const worker* w, const team* m) {
     for (unsigned i = 0; i < w->alive; i++) explain(w, w->teams[i]);
     for (const meeting& m : w->meetings) {
         if (m.counter == nullptr) continue;
-        snprintf(text, sizeof text, "divergent barrier: %u of %u blocks have come to %s, the first of them (%u,%u,%u); the others have ended or wait elsewhere", m.arrived,
-                 m.members, op_name(CN_HOST_MEET), m.first.x, m.first.y, m.first.z);
+        snprintf(text, sizeof text,
+                 "divergent barrier: %u of %u blocks have come to %s, the first of them (%u,%u,%u); the others have "
+                 "ended or wait elsewhere",
+                 m.arrived, m.members, op_name(CN_HOST_MEET), m.first.x, m.first.y, m.first.z);
         fail_text(m.file, m.line, text);
     }
     fail_text(__FILE__, __LINE__, "wrong lane mask: no thread can go on");
@@ -327,7 +332,8 @@ void reset_shared(worker* w, team* m) {
 
 /* Makes team m block number `at`. */
 void start_block(worker* w, team* m, uint64_t at) {
-    m->block_index = uint3{static_cast<unsigned>(at % w->grid.x), static_cast<unsigned>(at / w->grid.x % w->grid.y), static_cast<unsigned>(at / w->grid.x / w->grid.y)};
+    m->block_index = uint3{static_cast<unsigned>(at % w->grid.x), static_cast<unsigned>(at / w->grid.x % w->grid.y),
+                           static_cast<unsigned>(at / w->grid.x / w->grid.y)};
     m->ended = 0;
     m->counter = nullptr;
     m->waits_for = nullptr;
@@ -484,7 +490,8 @@ bool arrive(const worker* w, team* m, cn_host_op op, int predicate, const char* 
         describe(x, sizeof x, m, w->current);
         describe(y, sizeof y, m, b->first);
         if (m->ended > 0) {
-            snprintf(text, sizeof text, "divergent barrier: %s waits at %s, %d threads have ended", x, op_name(op), m->ended);
+            snprintf(text, sizeof text, "divergent barrier: %s waits at %s, %d threads have ended", x, op_name(op),
+                     m->ended);
         } else {
             snprintf(text, sizeof text, "divergent barrier: %s is here, %s at %s:%d", x, y, b->file, b->line);
         }
@@ -507,10 +514,14 @@ meeting* find_meeting(worker* w, const meeting* wanted) {
     for (meeting& m : w->meetings) {
         if (m.counter == nullptr) unused = &m;
         if (m.counter != wanted->counter) continue;
-        if (m.members != wanted->members || m.turn != wanted->turn || !same_place(m.file, m.line, wanted->file, wanted->line)) {
+        if (m.members != wanted->members || m.turn != wanted->turn ||
+            !same_place(m.file, m.line, wanted->file, wanted->line)) {
             char text[400];
-            snprintf(text, sizeof text, "divergent barrier: block (%u,%u,%u) is here for turn %u of %u blocks, block (%u,%u,%u) at %s:%d for turn %u of %u", wanted->first.x,
-                     wanted->first.y, wanted->first.z, wanted->turn, wanted->members, m.first.x, m.first.y, m.first.z, m.file, m.line, m.turn, m.members);
+            snprintf(text, sizeof text,
+                     "divergent barrier: block (%u,%u,%u) is here for turn %u of %u blocks, block (%u,%u,%u) at %s:%d "
+                     "for turn %u of %u",
+                     wanted->first.x, wanted->first.y, wanted->first.z, wanted->turn, wanted->members, m.first.x,
+                     m.first.y, m.first.z, m.file, m.line, m.turn, m.members);
             fail_text(wanted->file, wanted->line, text);
         }
         return &m;
@@ -528,7 +539,9 @@ void come(worker* w, const meeting& wanted) {
     if (++m->arrived < m->members) return;
     if (count != expected) {
         char text[200];
-        snprintf(text, sizeof text, "%u blocks have met %u times and their counter is %u, not %u: it was not zero before the launch", m->members, m->turn, count, expected);
+        snprintf(text, sizeof text,
+                 "%u blocks have met %u times and their counter is %u, not %u: it was not zero before the launch",
+                 m->members, m->turn, count, expected);
         fail_text(m->file, m->line, text);
     }
     for (unsigned i = 0; i < w->alive; i++) {
@@ -591,11 +604,15 @@ cudaError_t cn_host_execute(const cn_host_kernel* kernel, dim3 grid, dim3 block,
     return bad != cudaSuccess ? bad : execute(kernel, grid, block, args, shared, false);
 }
 
+unsigned cn_host_most_together(unsigned threads) {
+    return most_together < most_fibers / threads ? most_together : most_fibers / threads;
+}
+
 cudaError_t cn_host_execute_together(const cn_host_kernel* kernel, dim3 grid, dim3 block, void** args, size_t shared) {
     const cudaError_t bad = cn_host_check(grid, block, shared);
-    const uint64_t blocks = static_cast<uint64_t>(grid.x) * grid.y * grid.z, threads = static_cast<uint64_t>(block.x) * block.y * block.z;
     if (bad != cudaSuccess) return bad;
-    if (blocks > most_together || blocks * threads > most_fibers) return cudaErrorCooperativeLaunchTooLarge;
+    if (static_cast<uint64_t>(grid.x) * grid.y * grid.z > cn_host_most_together(block.x * block.y * block.z))
+        return cudaErrorCooperativeLaunchTooLarge;
     return execute(kernel, grid, block, args, shared, true);
 }
 
@@ -627,11 +644,15 @@ int cn_host_barrier(cn_host_op op, int predicate, const char* file, int line) {
 void cn_host_meet(unsigned* counter, unsigned members, unsigned turn, const char* file, int line) {
     worker* w = tls;
     team* m = w->now;
-    void* tag = reinterpret_cast<char*>(counter) + (turn & 1); /* another one than that of the next turn, which some may reach before all have left */
+    void* tag = reinterpret_cast<char*>(counter) +
+                (turn & 1); /* another one than that of the next turn, which some may reach before all have left */
 
-    if (!w->together) fail_text(file, line, "blocks meet in a launch that is not cooperative: some of them may never be alive together");
+    if (!w->together)
+        fail_text(file, line,
+                  "blocks meet in a launch that is not cooperative: some of them may never be alive together");
     const bool last = arrive(w, m, CN_HOST_MEET, 0, file, line);
-    if (m->counter != nullptr && m->counter != counter) fail_text(file, line, "threads of a block meet other blocks with different counters");
+    if (m->counter != nullptr && m->counter != counter)
+        fail_text(file, line, "threads of a block meet other blocks with different counters");
     m->counter = counter;
     cn_fiber_release(tag);
     if (last) come(w, meeting{counter, members, turn, 0, file, line, m->block_index});
@@ -654,7 +675,9 @@ void* cn_host_shared(const cn_host_site* site, size_t bytes, size_t align) {
 }
 
 /* Without any, an address that can be had but not read: kernels ask before they know whether they need it. */
-void* cn_host_dynamic_shared(void) { return tls->now->dynamic ? tls->now->dynamic : reinterpret_cast<void*>(static_cast<uintptr_t>(16)); }
+void* cn_host_dynamic_shared(void) {
+    return tls->now->dynamic ? tls->now->dynamic : reinterpret_cast<void*>(static_cast<uintptr_t>(16));
+}
 
 void cn_host_fence(void) {
     static uint64_t tag;
@@ -665,7 +688,8 @@ void cn_host_fence(void) {
 void cn_host_async_push(void* dst, const void* src, int bytes) {
     team* m = tls->now;
     const int t = tls->current;
-    if (m->copies_end[t] - m->copies_begin[t] == max_copies) fail_text(__FILE__, __LINE__, "too many asynchronous copies of a thread");
+    if (m->copies_end[t] - m->copies_begin[t] == max_copies)
+        fail_text(__FILE__, __LINE__, "too many asynchronous copies of a thread");
     m->copies_used = true;
     cn_host_count_bytes(src, static_cast<size_t>(bytes), false);
     m->copies[t][m->copies_end[t]++ % max_copies] = cn_host_copy{dst, src, bytes, m->copy_groups[t]};

@@ -38,7 +38,9 @@ typedef struct cn_host_kernel {
 cudaError_t cn_host_check(dim3 grid, dim3 block, size_t shared);
 /* Runs all blocks to their end on this OS thread. */
 cudaError_t cn_host_execute(const cn_host_kernel* kernel, dim3 grid, dim3 block, void** args, size_t shared);
-/* The same, all blocks alive at once: they may meet. cudaErrorCooperativeLaunchTooLarge: more blocks or threads than that can be. */
+/* How many blocks of so many threads can be alive at once. */
+unsigned cn_host_most_together(unsigned threads);
+/* The same, all blocks alive at once: they may meet. cudaErrorCooperativeLaunchTooLarge: there are too many of them. */
 cudaError_t cn_host_execute_together(const cn_host_kernel* kernel, dim3 grid, dim3 block, void** args, size_t shared);
 /* The seed for launches from now on, on all OS threads. */
 void cn_host_set_order(uint64_t seed);

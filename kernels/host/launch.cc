@@ -40,10 +40,12 @@ std::vector<cn_host::use> uses_of(const cn_host_kernel* kernel, const arguments&
 
 typedef cudaError_t (*execute_fn)(const cn_host_kernel* kernel, dim3 grid, dim3 block, void** args, size_t shared);
 
-cudaError_t launch(const void* function, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s, cudaError_t refused, execute_fn execute) {
+cudaError_t launch(const void* function, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s,
+                   cudaError_t refused, execute_fn execute) {
     const cn_host_kernel* kernel = static_cast<const cn_host_kernel*>(function);
     auto copied = std::make_shared<arguments>(kernel, args);
-    return cn_host::enqueue_launch(s, refused, uses_of(kernel, *copied), [=] { return execute(kernel, grid, block, copied->pointers.data(), shared_bytes); });
+    return cn_host::enqueue_launch(s, refused, uses_of(kernel, *copied),
+                                   [=] { return execute(kernel, grid, block, copied->pointers.data(), shared_bytes); });
 }
 
 /* Whether all blocks fit on the device at once. */
@@ -52,17 +54,26 @@ cudaError_t check_together(const void* function, dim3 grid, dim3 block, size_t s
     cudaError_t error = cn_host_check(grid, block, shared_bytes);
     if (error == cudaSuccess) error = cudaGetDevice(&device);
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
-    if (error == cudaSuccess) error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&most, function, static_cast<int>(block.x * block.y * block.z), shared_bytes);
+    if (error == cudaSuccess)
+        error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+            &most, function, static_cast<int>(block.x * block.y * block.z), shared_bytes);
     if (error != cudaSuccess) return error;
-    return static_cast<uint64_t>(grid.x) * grid.y * grid.z > static_cast<uint64_t>(processors) * static_cast<uint64_t>(most) ? cudaErrorCooperativeLaunchTooLarge : cudaSuccess;
+    return static_cast<uint64_t>(grid.x) * grid.y * grid.z >
+                   static_cast<uint64_t>(processors) * static_cast<uint64_t>(most)
+               ? cudaErrorCooperativeLaunchTooLarge
+               : cudaSuccess;
 }
 
 }  // namespace
 
-cudaError_t cudaLaunchKernel(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s) {
-    return launch(kernel, grid, block, args, shared_bytes, s, cn_host_check(grid, block, shared_bytes), cn_host_execute);
+cudaError_t cudaLaunchKernel(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes,
+                             cudaStream_t s) {
+    return launch(kernel, grid, block, args, shared_bytes, s, cn_host_check(grid, block, shared_bytes),
+                  cn_host_execute);
 }
 
-cudaError_t cudaLaunchCooperativeKernel(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s) {
-    return launch(kernel, grid, block, args, shared_bytes, s, check_together(kernel, grid, block, shared_bytes), cn_host_execute_together);
+cudaError_t cudaLaunchCooperativeKernel(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes,
+                                        cudaStream_t s) {
+    return launch(kernel, grid, block, args, shared_bytes, s, check_together(kernel, grid, block, shared_bytes),
+                  cn_host_execute_together);
 }

@@ -245,7 +245,8 @@ cudaError_t enqueue(cudaStream_t stream, const char* what, std::vector<use> uses
     return push(stream, std::move(item));
 }
 
-cudaError_t enqueue_launch(cudaStream_t stream, cudaError_t refused, const std::vector<use>& uses, std::function<cudaError_t()> run) {
+cudaError_t enqueue_launch(cudaStream_t stream, cudaError_t refused, const std::vector<use>& uses,
+                           std::function<cudaError_t()> run) {
     call c;
     work item{"a kernel", {}, std::move(run)};
     if (c.dead() != cudaSuccess) return result(c.dead());
@@ -389,8 +390,11 @@ cudaError_t cudaDeviceGetAttribute(int* out, enum cudaDeviceAttr which, int devi
 /* By threads and shared memory: how many registers a kernel would take is not known here. */
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* out, const void*, int threads, size_t shared_bytes) {
     call c;
-    const int by_threads = 2048 / ((threads + 31) / 32 * 32), by_memory = static_cast<int>(102400 / (shared_bytes + 1024));
+    const int by_threads = 2048 / ((threads + 31) / 32 * 32),
+              by_memory = static_cast<int>(102400 / (shared_bytes + 1024));
+    const int by_fibers = static_cast<int>(cn_host_most_together(static_cast<unsigned>(threads))) / processors();
     *out = by_threads < by_memory ? by_threads : by_memory;
+    if (by_fibers < *out) *out = by_fibers;
     return result(c.dead());
 }
 

@@ -22,18 +22,23 @@ group* join(worker* w, warp* p, const group* wanted, int warp_at) {
     if (!(wanted->mask & bit)) fail_lanes(w, wanted, "the mask lacks the calling lane", w->current);
     for (int i = 0; i < p->group_count; i++) {
         group* g = &p->groups[i];
-        if (g->mask == wanted->mask && g->op == wanted->op && !(g->arrived & bit) && same_place(g->file, g->line, wanted->file, wanted->line)) return g;
+        if (g->mask == wanted->mask && g->op == wanted->op && !(g->arrived & bit) &&
+            same_place(g->file, g->line, wanted->file, wanted->line))
+            return g;
     }
     for (int i = 0; i < p->group_count; i++) {  // lanes that wait for this one, and this one for them
         const group* g = &p->groups[i];
         if ((g->mask & bit) && (g->arrived & wanted->mask)) {
             char text[200];
-            snprintf(text, sizeof text, "a lane of it waits at %s, mask 0x%08x, %s:%d", op_name(g->op), g->mask, g->file, g->line);
+            snprintf(text, sizeof text, "a lane of it waits at %s, mask 0x%08x, %s:%d", op_name(g->op), g->mask,
+                     g->file, g->line);
             fail_lanes(w, wanted, text, warp_at * warp_size + __builtin_ctz(g->arrived & wanted->mask));
         }
     }
     if (wanted->mask & ~p->exists) fail_lanes(w, wanted, "the mask names lanes beyond the block", w->current);
-    if (wanted->mask & p->ended) fail_lanes(w, wanted, "the mask names a lane that has ended", warp_at * warp_size + __builtin_ctz(wanted->mask & p->ended));
+    if (wanted->mask & p->ended)
+        fail_lanes(w, wanted, "the mask names a lane that has ended",
+                   warp_at * warp_size + __builtin_ctz(wanted->mask & p->ended));
     group* g = &p->groups[p->group_count++];
     *g = *wanted;
     if (cn_fiber_has_tsan()) g->tag = &w->now->sync_tags->warp[warp_at][p->tag_turn++ % warp_tags];
@@ -77,7 +82,8 @@ void shuffle(const worker* w, const group* g, thread* lanes, int warp_at) {
     for (uint32_t rest = g->mask; rest != 0; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
         const int source = source_lane(g->op, lane, lanes[lane].param);
-        if (!((g->mask >> source) & 1)) fail_lanes(w, g, "a lane reads one outside the mask", warp_at * warp_size + lane);
+        if (!((g->mask >> source) & 1))
+            fail_lanes(w, g, "a lane reads one outside the mask", warp_at * warp_size + lane);
         lanes[lane].result = lanes[source].value;
     }
 }
@@ -89,7 +95,8 @@ void complete(const worker* w, const group* g, thread* lanes, int warp_at) {
     switch (g->op) {
         case CN_HOST_SYNCWARP: return;
         case CN_HOST_BALLOT:
-            for (uint32_t rest = g->mask; rest != 0; rest &= rest - 1) all |= lanes[__builtin_ctz(rest)].value ? rest & -rest : 0;
+            for (uint32_t rest = g->mask; rest != 0; rest &= rest - 1)
+                all |= lanes[__builtin_ctz(rest)].value ? rest & -rest : 0;
             break;
         case CN_HOST_REDUCE: all = reduce(lanes, g->mask, lanes[__builtin_ctz(g->mask)].param); break;
         case CN_HOST_TOGETHER:
@@ -100,7 +107,8 @@ void complete(const worker* w, const group* g, thread* lanes, int warp_at) {
             for (uint32_t rest = g->mask; rest != 0; rest &= rest - 1) {
                 uint64_t same = 0;
                 for (uint32_t others = g->mask; others != 0; others &= others - 1) {
-                    same |= lanes[__builtin_ctz(others)].value == lanes[__builtin_ctz(rest)].value ? others & -others : 0;
+                    same |=
+                        lanes[__builtin_ctz(others)].value == lanes[__builtin_ctz(rest)].value ? others & -others : 0;
                 }
                 lanes[__builtin_ctz(rest)].result = same;
             }

@@ -160,7 +160,8 @@ CN_KERNEL(kThreads) missing_second_meet(args a) {
     for (int round = 0; round < 3; round++) {
         a.y[blockIdx.x * 8 + threadIdx.x] = a.x[threadIdx.x] + static_cast<float>(round);
         cn_meet(counter_of(a), gridDim.x, ++turn);
-        if (threadIdx.x == 0) a.y[32 + blockIdx.x * 4 + static_cast<unsigned>(round)] = a.y[(blockIdx.x + 1) % gridDim.x * 8 + 7];
+        if (threadIdx.x == 0)
+            a.y[32 + blockIdx.x * 4 + static_cast<unsigned>(round)] = a.y[(blockIdx.x + 1) % gridDim.x * 8 + 7];
         if (!a.planted) cn_meet(counter_of(a), gridDim.x, ++turn);
     }
 }
@@ -230,7 +231,8 @@ cudaError_t launch_now(const void* kernel, dim3 grid, dim3 block, void** argumen
     return cn_host_execute(static_cast<const cn_host_kernel*>(kernel), grid, block, arguments, shared);
 }
 
-cudaError_t launch_together_now(const void* kernel, dim3 grid, dim3 block, void** arguments, size_t shared, cudaStream_t) {
+cudaError_t launch_together_now(const void* kernel, dim3 grid, dim3 block, void** arguments, size_t shared,
+                                cudaStream_t) {
     return cn_host_execute_together(static_cast<const cn_host_kernel*>(kernel), grid, block, arguments, shared);
 }
 

@@ -257,7 +257,8 @@ static cudaError_t watched_launch(const void* kernel, dim3 grid, dim3 block, voi
     return counted_LaunchKernel(kernel, grid, block, args, shared_bytes, s);
 }
 
-static cudaError_t watched_launch_together(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s) {
+static cudaError_t watched_launch_together(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes,
+                                           cudaStream_t s) {
     watch("cuda", "LaunchCooperativeKernel", kernel);
     return counted_LaunchCooperativeKernel(kernel, grid, block, args, shared_bytes, s);
 }

@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 /* Counts the changes of what a way's number means, so that older files are not used. */
-#define CN_CUDA_WAYS 1
+#define CN_CUDA_WAYS 2
 
 /* Sets the way of every step of an executable whose weights and memory are there. What cannot be timed keeps the guess; a cache that cannot be
  * written is said in e->tuning.note. Fails as a device does that is lost, and without memory. */
