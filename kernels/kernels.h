@@ -14,10 +14,12 @@
 extern "C" {
 #endif
 
-/* Where a launcher puts its work. launch is cudaLaunchKernel, or what a test put in its place. */
+typedef cudaError_t (*cn_launch_fn)(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t stream);
+
+/* Where a launcher puts its work. launch is cudaLaunchKernel and launch_together cudaLaunchCooperativeKernel, or what a test put in their places. */
 typedef struct cn_queue {
     cudaStream_t stream;
-    cudaError_t (*launch)(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t stream);
+    cn_launch_fn launch, launch_together;
 } cn_queue;
 
 /* Dense row-major elements on the device. */

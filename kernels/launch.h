@@ -37,20 +37,54 @@
 #define CN_UNROLL CN_PRAGMA(unroll)
 #define CN_UNROLL_BY(times) CN_PRAGMA(unroll (times))
 #define CN_NO_UNROLL CN_PRAGMA(unroll 1)
+
+/* Blocks of one cooperative launch (cn_launch_together) wait for each other: all threads of `members` blocks, the
+ * turn-th time (from 1) with this counter, a word in global memory that was zero before the launch. What any of them
+ * wrote before is what all of them read behind it. The barriers make the first thread speak for its block: it hands on
+ * what it has seen. The counter only grows, and may wrap. */
+static __device__ __forceinline__ void cn_meet(unsigned* counter, unsigned members, unsigned turn) {
+    __syncthreads();
+    if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {
+        unsigned seen;
+        __threadfence();
+        asm volatile("red.release.gpu.global.add.u32 [%0], 1;" : : "l"(counter) : "memory");
+        do asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(counter) : "memory");
+        while (static_cast<int>(seen - turn * members) < 0);
+        __threadfence();
+    }
+    __syncthreads();
+}
 #endif
+
+/* What CUDA, or host execution, knows a kernel by. */
+template <typename... P>
+static inline const void* cn_kernel_handle(void (*kernel)(P...)) {
+#ifdef CN_HOST_EXECUTION
+    return cn_host_kernel_of(kernel);
+#else
+    return reinterpret_cast<const void*>(kernel);
+#endif
+}
 
 /* Launches kernel(args...); the last template pack is deduced apart from the kernel's, so that arguments convert as in a call. */
 template <typename... P, typename... A>
-static inline cudaError_t cn_launch(const cn_queue* q, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A... args) {
+static inline cudaError_t cn_launch_by(cn_launch_fn launch, cudaStream_t stream, void (*kernel)(P...), dim3 grid,
+                                       dim3 block, size_t shared_bytes, A... args) {
     return [&](P... values) {
         void* pointers[sizeof...(P) + 1] = {const_cast<void*>(static_cast<const void*>(&values))..., nullptr};
-#ifdef CN_HOST_EXECUTION
-            const cn_host_kernel* handle = cn_host_kernel_of(kernel);
-        return q->launch(handle, grid, block, pointers, shared_bytes, q->stream);
-#else
-        return q->launch(reinterpret_cast<const void*>(kernel), grid, block, pointers, shared_bytes, q->stream);
-#endif
+        return launch(cn_kernel_handle(kernel), grid, block, pointers, shared_bytes, stream);
     }(args...);
+}
+template <typename... P, typename... A>
+static inline cudaError_t cn_launch(const cn_queue* q, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
+                                    A... args) {
+    return cn_launch_by(q->launch, q->stream, kernel, grid, block, shared_bytes, args...);
+}
+/* All blocks run at the same time and may meet (cn_meet); no more of them than the device holds at once. */
+template <typename... P, typename... A>
+static inline cudaError_t cn_launch_together(const cn_queue* q, void (*kernel)(P...), dim3 grid, dim3 block,
+                                             size_t shared_bytes, A... args) {
+    return cn_launch_by(q->launch_together, q->stream, kernel, grid, block, shared_bytes, args...);
 }
 
 /* Blocks of `threads` for n items, one item a thread, and never more than a grid-stride loop needs. */

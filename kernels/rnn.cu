@@ -7,6 +7,7 @@
  * States are rounded to the dtype after each step, sums and functions are float (float64: double).
  *
  *     held            one launch, weights in registers: rnn_held.cu
+ *     team            one launch, weights in registers of several blocks that meet in each step: rnn_team.cu
  *     rows at once    kernels of up to 256 KiB, which the cache keeps: a block takes a few rows of the batch through all steps, states in
  *                     shared memory, a thread a column of W
  *     step by step    a launch a step (GRU that resets first: two), a block some units of some rows, its warps parts of the sum over the
@@ -331,10 +332,18 @@ cudaError_t launch(const cn_queue* q, const cn_rnn_args* a) {
 
 }  // namespace
 
-extern "C" uint64_t cn_rnn_scratch(const cn_rnn_args* a) { return static_cast<uint64_t>(a->batch * a->units * cn_element_size(a->dtype)); }
+extern "C" uint64_t cn_rnn_scratch(const cn_rnn_args* a) {
+    const cn_rnn_team* t = &a->team;
+    const uint64_t states = static_cast<uint64_t>(a->batch * a->units * cn_element_size(a->dtype));
+    const uint64_t team = t->members > 0 ? cn_rnn_team_words(t) +
+                                               static_cast<uint64_t>(2 * t->groups * t->rows * a->units) * sizeof(float)
+                                         : 0;
+    return states > team ? states : team;
+}
 
 extern "C" cudaError_t cn_k_rnn(const cn_queue* q, const cn_rnn_args* a) {
     if (a->way == CN_RNN_HELD) return cn_k_rnn_held(q, a);
+    if (a->way == CN_RNN_TEAM) return cn_k_rnn_team(q, a);
     switch (a->dtype) {
         case CORNU_FLOAT64: return launch<double>(q, a);
         case CORNU_FLOAT16: return launch<__half>(q, a);

@@ -3,11 +3,13 @@
  *     order of threads    seed 0: ascending, a warp goes on until it has to wait; others: shuffled, blocks too. From the environment
  *                         (CN_HOST_SEED) or cn_host_set_order. Results must not depend on it.
  *     __syncthreads       all threads of the block meet at one line; a thread that has ended, or is at another line, is an error
+ *     cn_meet             blocks of a cooperative launch, all of which are alive at once, meet at one line, all threads of each; a block that has ended
+ *                         or waits elsewhere, another launch than a cooperative one and a counter that was not zero are errors
  *     warp operations     all lanes of the mask meet at one line with the same mask; so for exited lanes and for reading outside the mask
  *     shared memory       starts as garbage in every block (seed 0: bytes 0xFF, a NaN; other seeds: other bytes, so that what reads it before
  *                         writing it differs between seeds); arrays are apart, with poisoned red zones under AddressSanitizer
  *     cp.async            copies when it is waited for, never before; the target is garbage until then
- *     ThreadSanitizer     each thread is a thread of its own; edges are drawn by barriers and __syncwarp, not by shuffles, not between blocks
+ *     ThreadSanitizer     each thread is a thread of its own; edges are drawn by barriers and __syncwarp, not by shuffles; between blocks by cn_meet
  *
  * An error prints one line that begins with "host execution:" and aborts. These files must be compiled without -fsanitize (the program may be).
  *
@@ -36,6 +38,10 @@ typedef struct cn_host_kernel {
 cudaError_t cn_host_check(dim3 grid, dim3 block, size_t shared);
 /* Runs all blocks to their end on this OS thread. */
 cudaError_t cn_host_execute(const cn_host_kernel* kernel, dim3 grid, dim3 block, void** args, size_t shared);
+/* How many blocks of so many threads can be alive at once. */
+unsigned cn_host_most_together(unsigned threads);
+/* The same, all blocks alive at once: they may meet. cudaErrorCooperativeLaunchTooLarge: there are too many of them. */
+cudaError_t cn_host_execute_together(const cn_host_kernel* kernel, dim3 grid, dim3 block, void** args, size_t shared);
 /* The seed for launches from now on, on all OS threads. */
 void cn_host_set_order(uint64_t seed);
 
@@ -46,6 +52,7 @@ typedef enum cn_host_op {
     CN_HOST_SYNCTHREADS_COUNT,
     CN_HOST_SYNCTHREADS_AND,
     CN_HOST_SYNCTHREADS_OR,
+    CN_HOST_MEET,
     CN_HOST_SYNCWARP,
     CN_HOST_SHFL,      /* param: lane | width << 8 */
     CN_HOST_SHFL_UP,   /* param: delta | width << 8 */
@@ -88,6 +95,8 @@ dim3 cn_host_grid_dim(void) __attribute__((const));
 int cn_host_lane(void) __attribute__((const));
 
 int cn_host_barrier(cn_host_op op, int predicate, const char* file, int line);
+/* All threads of `members` blocks wait here for each other, the turn-th time (from 1) with this counter. */
+void cn_host_meet(unsigned* counter, unsigned members, unsigned turn, const char* file, int line);
 /* The lane's result of a warp operation of the lanes of mask. */
 uint64_t cn_host_warp(cn_host_op op, unsigned mask, uint64_t value, unsigned param, const char* file, int line);
 /* All 32 lanes meet; the last one calls compute with the address of each lane's data. */

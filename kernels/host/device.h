@@ -70,6 +70,7 @@ inline void __syncthreads(CN_HOST_PLACE) { cn_host_barrier(CN_HOST_SYNCTHREADS, 
 inline int __syncthreads_count(int p, CN_HOST_PLACE) { return cn_host_barrier(CN_HOST_SYNCTHREADS_COUNT, p, file, line); }
 inline int __syncthreads_and(int p, CN_HOST_PLACE) { return cn_host_barrier(CN_HOST_SYNCTHREADS_AND, p, file, line); }
 inline int __syncthreads_or(int p, CN_HOST_PLACE) { return cn_host_barrier(CN_HOST_SYNCTHREADS_OR, p, file, line); }
+inline void cn_meet(unsigned* counter, unsigned members, unsigned turn, CN_HOST_PLACE) { cn_host_meet(counter, members, turn, file, line); }
 inline void __syncwarp(unsigned mask = 0xffffffffu, CN_HOST_PLACE) { cn_host_warp(CN_HOST_SYNCWARP, mask, 0, 0, file, line); }
 inline unsigned __ballot_sync(unsigned mask, int p, CN_HOST_PLACE) { return static_cast<unsigned>(cn_host_warp(CN_HOST_BALLOT, mask, p != 0, 0, file, line)); }
 inline int __any_sync(unsigned mask, int p, CN_HOST_PLACE) { return cn_host_warp(CN_HOST_BALLOT, mask, p != 0, 0, file, line) != 0; }

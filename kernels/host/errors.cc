@@ -7,6 +7,7 @@
     E(cudaErrorMemoryAllocation, "out of memory")                                      \
     E(cudaErrorInitializationError, "initialization error")                            \
     E(cudaErrorInvalidConfiguration, "invalid configuration argument")                 \
+    E(cudaErrorCooperativeLaunchTooLarge, "too many blocks in cooperative launch")     \
     E(cudaErrorInsufficientDriver, "CUDA driver version is insufficient for CUDA runtime version") \
     E(cudaErrorNoDevice, "no CUDA-capable device is detected")                         \
     E(cudaErrorInvalidDevice, "invalid device ordinal")                                \

@@ -121,6 +121,7 @@ int device_count() {
     uint64_t n = number_of("CORNU_HOST_DEVICES", 1);
     return n > MOST_DEVICES ? MOST_DEVICES : static_cast<int>(n);
 }
+int processors() { return static_cast<int>(number_of("CORNU_HOST_PROCESSORS", 4)); }
 uint64_t device_memory() { return number_of("CORNU_HOST_MEMORY", 8ull << 30); }
 
 cudaError_t result(cudaError_t error) {
@@ -244,6 +245,18 @@ cudaError_t enqueue(cudaStream_t stream, const char* what, std::vector<use> uses
     return push(stream, std::move(item));
 }
 
+cudaError_t enqueue_launch(cudaStream_t stream, cudaError_t refused, const std::vector<use>& uses,
+                           std::function<cudaError_t()> run) {
+    call c;
+    work item{"a kernel", {}, std::move(run)};
+    if (c.dead() != cudaSuccess) return result(c.dead());
+    if (refused != cudaSuccess) return result(refused);
+    if (!alive(stream)) return result(cudaErrorInvalidResourceHandle);
+    w().launches++;
+    for (size_t i = 0; stream->in && i < uses.size(); i++) add_hold(&item.holds, uses[i].address);
+    return result(push(stream, std::move(item)));
+}
+
 bool is_device(const void* address, size_t bytes) {
     call c;
     if (number_of("CORNU_HOST_INTEGRATED", 0) && holds_device(address, bytes, -1)) return true; /* the host's pinned memory */
@@ -350,7 +363,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp* out, int device) {
     out->maxThreadsDim[2] = 64;
     out->maxGridSize[0] = 2147483647;
     out->maxGridSize[1] = out->maxGridSize[2] = 65535;
-    out->multiProcessorCount = 4;
+    out->multiProcessorCount = processors();
     out->l2CacheSize = 4 << 20;
     out->unifiedAddressing = 1;
     out->integrated = static_cast<int>(number_of("CORNU_HOST_INTEGRATED", 0));
@@ -367,11 +380,23 @@ cudaError_t cudaDeviceGetAttribute(int* out, enum cudaDeviceAttr which, int devi
         case cudaDevAttrMemoryClockRate: *out = 1000000; break;
         case cudaDevAttrGlobalMemoryBusWidth: *out = 512; break;
         case cudaDevAttrMultiProcessorCount: *out = properties.multiProcessorCount; break;
+        case cudaDevAttrCooperativeLaunch: *out = 1; break;
         case cudaDevAttrComputeCapabilityMajor: *out = properties.major; break;
         case cudaDevAttrComputeCapabilityMinor: *out = properties.minor; break;
         default: return result(cudaErrorInvalidValue);
     }
     return cudaSuccess;
+}
+
+/* By threads and shared memory: how many registers a kernel would take is not known here. */
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* out, const void*, int threads, size_t shared_bytes) {
+    call c;
+    const int by_threads = 2048 / ((threads + 31) / 32 * 32),
+              by_memory = static_cast<int>(102400 / (shared_bytes + 1024));
+    const int by_fibers = static_cast<int>(cn_host_most_together(static_cast<unsigned>(threads))) / processors();
+    *out = by_threads < by_memory ? by_threads : by_memory;
+    if (by_fibers < *out) *out = by_fibers;
+    return result(c.dead());
 }
 
 cudaError_t cudaFuncGetName(const char** out, const void* kernel) {
@@ -749,51 +774,4 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
     if (!graph || !w().graphs.erase(graph)) return result(cudaErrorInvalidValue);
     delete graph;
     return result(c.dead());
-}
-
-/* ---- kernels ---- */
-
-namespace {
-
-/* The arguments of a launch, copied: what the caller's pointed to is gone when the kernel runs. */
-struct arguments {
-    std::vector<void*> pointers;
-    explicit arguments(const cn_host_kernel* kernel, void** from) {
-        for (int i = 0; i < kernel->arg_count; i++) {
-            void* copy = aligned_alloc(16, (kernel->arg_sizes[i] + 15) / 16 * 16);
-            memcpy(copy, from[i], kernel->arg_sizes[i]);
-            pointers.push_back(copy);
-        }
-    }
-    arguments(const arguments&) = delete;
-    ~arguments() {
-        for (void* copy : pointers) free(copy);
-    }
-};
-
-/* Blocks that a word of the arguments points into. */
-void hold_arguments(const cn_host_kernel* kernel, const arguments& a, std::vector<hold>* out) {
-    for (int i = 0; i < kernel->arg_count; i++) {
-        for (size_t at = 0; at + sizeof(void*) <= kernel->arg_sizes[i]; at += sizeof(void*)) {
-            const void* address;
-            memcpy(&address, static_cast<const char*>(a.pointers[static_cast<size_t>(i)]) + at, sizeof address);
-            add_hold(out, address);
-        }
-    }
-}
-
-}  // namespace
-
-cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s) {
-    const cn_host_kernel* kernel = static_cast<const cn_host_kernel*>(function);
-    cudaError_t error = cn_host_check(grid, block, shared_bytes);
-    call c;
-    if (c.dead() != cudaSuccess) return result(c.dead());
-    if (error != cudaSuccess) return result(error);
-    if (!alive(s)) return result(cudaErrorInvalidResourceHandle);
-    w().launches++;
-    auto copied = std::make_shared<arguments>(kernel, args);
-    work item{"a kernel", {}, [=] { return cn_host_execute(kernel, grid, block, copied->pointers.data(), shared_bytes); }};
-    if (s->in) hold_arguments(kernel, *copied, &item.holds);
-    return result(push(s, std::move(item)));
 }

@@ -12,6 +12,7 @@
  * From the environment, each time it is asked for:
  *     CORNU_HOST_DEVICES      how many devices there are (1; 0: cudaErrorNoDevice)
  *     CORNU_HOST_MEMORY       bytes of each (8 GiB)
+ *     CORNU_HOST_PROCESSORS   multiprocessors of each (4): how many blocks of a cooperative launch there may be
  *     CORNU_HOST_CAPABILITY   90 for sm_90 (90)
  *     CORNU_HOST_INTEGRATED   1: a device that shares the host's memory, as a Jetson does
  *     CORNU_HOST_DRIVER       version of the driver (that of the headers); an older one gives cudaErrorInsufficientDriver
@@ -57,6 +58,8 @@ struct use {
 
 /* Puts work on a stream, or into the graph that the stream captures. what: a text that outlives it. */
 cudaError_t enqueue(cudaStream_t stream, const char* what, std::vector<use> uses, std::function<cudaError_t()> run);
+/* A launch, counted; its uses are kept only in a graph. refused: what is wrong with it. */
+cudaError_t enqueue_launch(cudaStream_t stream, cudaError_t refused, const std::vector<use>& uses, std::function<cudaError_t()> run);
 /* Whether [address, address + bytes) lies in one block of the current device. */
 bool is_device(const void* address, size_t bytes);
 bool is_pinned(const void* address);

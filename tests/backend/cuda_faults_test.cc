@@ -141,8 +141,14 @@ void scenario(Digits* d, const OnDevice& memory) {
 }
 
 // Calls that are in the table and that this session does not make.
-const std::set<std::string> kUnused = {"DeviceGetAttribute", "FuncGetName" /* of profiles */, "MemsetAsync", "EventElapsedTime" /* of timing: see CudaTune */,
-                                       "Lt.MatrixLayoutSetAttribute" /* of batches: see BatchedProduct */};
+const std::set<std::string> kUnused = {
+    "DeviceGetAttribute",
+    "FuncGetName" /* of profiles */,
+    "LaunchCooperativeKernel",
+    "OccupancyMaxActiveBlocksPerMultiprocessor" /* of recurrences: see RecurrenceOfManyBlocks */,
+    "MemsetAsync",
+    "EventElapsedTime" /* of timing: see CudaTune */,
+    "Lt.MatrixLayoutSetAttribute" /* of batches: see BatchedProduct */};
 // Calls that only a failure leads to.
 const std::set<std::string> kOnFailure = {"GetLastError"};
 
@@ -165,7 +171,7 @@ bool may_precede(const std::string& name) { return name == "SetDevice" || name.f
 
 // How an error names a call of the table.
 std::string told_as(const std::string& name) {
-    if (name == "LaunchKernel") return "the launch of cn_k_";
+    if (name == "LaunchKernel" || name == "LaunchCooperativeKernel") return "the launch of cn_k_";
     return name.rfind("Lt.", 0) == 0 ? "cublasLt" + name.substr(3) : "cuda" + name;
 }
 
@@ -260,6 +266,68 @@ TEST_F(CudaFaults, BatchedProduct) {
         EXPECT_EQ(held(), before);
     }
     cn_backend_cuda.close(device);
+    cn_plan_destroy(plan);
+}
+
+// Every call that a recurrence of several blocks makes: what the device holds at once, its counters, its launch, and both again in a captured graph.
+TEST_F(CudaFaults, RecurrenceOfManyBlocks) {
+    run_graph::Graph g;
+    cn_plan* plan = nullptr;
+    cn_device* device = nullptr;
+    cn_device_options options = {};
+    cn_attr attr = {};
+    void* arena = nullptr;
+    cn_id x[2] = {g.input({2, 3, 640}), g.input({160, 640})};
+    attr.rnn.kind = CN_RNN_LSTM;
+    attr.rnn.act.fn = CN_EW_tanh;
+    attr.rnn.gate.fn = CN_EW_sigmoid;
+    cn_graph_output(&g.g, cn_graph_add(&g.g, CN_OP_rnn, x, 2, &attr));
+    ASSERT_EQ(cn_plan_create(&g.g, 256, &plan), CORNU_OK) << cornu_last_error();
+    const std::vector<float> z(2 * 3 * 640, 0.25f), w(160 * 640, 0.01f);
+    std::vector<float> y((size_t)cn_type_count(&g.g.types[g.g.outputs[0]])), want;
+    const void* in[] = {z.data(), w.data()};
+    void* out[] = {y.data()};
+    cn_run run = {};
+    run.inputs = in;
+    run.outputs = out;
+    {
+        ASSERT_EQ(cn_backend_cuda.open(&options, &device), CORNU_OK) << cornu_last_error();
+        ASSERT_EQ(cn_backend_cuda.alloc(device, plan->arena_bytes + 1, &arena), CORNU_OK);
+        std::string before;
+        run_graph::Weights weights(plan);
+        for (const char* name : {"", "OccupancyMaxActiveBlocksPerMultiprocessor", "DeviceGetAttribute", "MemsetAsync",
+                                 "LaunchCooperativeKernel"}) {
+            long failures = 0;
+            for (bool failed = name[0] != 0, first = true; failed || first; first = false) {
+                cn_executable* executable = nullptr;
+                cn_run now = run;
+                now.arena = arena;
+                if (name[0]) inject(name, failures + 1, cudaErrorInvalidResourceHandle);
+                cornu_status st = cn_backend_cuda.prepare(device, plan, &weights.base, &executable);
+                for (int i = 0; i < 3 && st == CORNU_OK; i++) st = cn_backend_cuda.run(executable, &now);
+                failed = st != CORNU_OK;
+                if (failed) {
+                    failures++;
+                    EXPECT_EQ(st, CORNU_DEVICE_ERROR) << cornu_last_error();
+                    EXPECT_NE(std::string(cornu_last_error()).find(told_as(name)), std::string::npos)
+                        << cornu_last_error();
+                } else if (want.empty()) {
+                    want = y;
+                }
+                inject(nullptr, 0, 0);
+                if (executable) {
+                    EXPECT_EQ(cn_backend_cuda.run(executable, &now), CORNU_OK) << cornu_last_error();  // it goes on
+                    EXPECT_EQ(y, want);
+                    cn_backend_cuda.destroy(executable);
+                }
+                if (!name[0]) before = held();  // with the device's own memory
+                EXPECT_EQ(held(), before) << name << " " << failures;
+            }
+            EXPECT_GE(failures, name[0] ? 1 : 0) << name;
+        }
+        cn_backend_cuda.free(device, arena);
+        cn_backend_cuda.close(device);
+    }
     cn_plan_destroy(plan);
 }
 

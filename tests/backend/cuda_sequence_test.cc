@@ -1,4 +1,7 @@
 // Recurrent layers and attention: every kind, masks, first states, sizes on both sides of the tiles, every dtype.
+#include <climits>
+
+#include "tests/backend/cuda_host.h"
 #include "tests/backend/cuda_ways.h"
 
 using namespace cuda_test;
@@ -103,8 +106,67 @@ TEST(CudaRnn, Ways) {
             most = std::max(most, ways);
             number++;
         }
-        EXPECT_EQ(most, 3) << kind;
+        EXPECT_EQ(most, 4) << kind;
     }
+}
+
+// As expect_rnn; returns how many cooperative launches there were.
+long teams_of(cornu_dtype dtype, const Layer& l, int* ways = nullptr) {
+    cuda_host::inject("LaunchCooperativeKernel", LONG_MAX, 0);
+    expect_rnn(dtype, l, ways);
+    return cuda_host::inject(nullptr, 0, 0);
+}
+
+Layer layer_of(int kind, int64_t batch, int64_t steps, int64_t units, unsigned flags) {
+    return {kind == 3 ? CN_RNN_GRU : kKinds[kind],
+            batch,
+            steps,
+            units,
+            (flags & 1) != 0,
+            kind == 3,
+            (flags & 2) != 0,
+            (flags & 4) != 0,
+            (flags & 8) != 0,
+            (flags & 16) != 0,
+            (flags & 32) != 0,
+            CN_EW_tanh,
+            CN_EW_sigmoid};
+}
+
+// Units that several blocks share, on both sides of what each takes; one group of them for all rows, some, and one for each.
+TEST(CudaRnn, Teams) {
+    const int64_t sizes[] = {65, 128, 145, 160, 200, 255, 256}, batches[] = {1, 3, 33}, steps[] = {1, 2, 17, 3};
+    const cornu_dtype dtypes[] = {CORNU_FLOAT32, CORNU_FLOAT16, CORNU_FLOAT32, CORNU_BFLOAT16};
+    unsigned number = 0;
+    for (int64_t units : sizes) {
+        for (int kind = 0; kind < 4; kind++, number++) {
+            const int64_t batch = batches[(number + number / 4) % 3],
+                          count = batch == 33 ? number % 2 + 1 : steps[number % 4];
+            cuda_host::Environment processors("CORNU_HOST_PROCESSORS", number % 3 == 0   ? "4"
+                                                                       : number % 3 == 1 ? "11"
+                                                                                         : "48");
+            int ways = 0;
+            EXPECT_GT(teams_of(CORNU_FLOAT32, layer_of(kind, batch, count, units, number * 11), &ways), 0);
+            EXPECT_GT(
+                teams_of(dtypes[(number + number / 4) % 4], layer_of(kind, batch, 2, units, number * 13 + 5), &ways),
+                0);
+        }
+    }
+}
+
+// Where a group of blocks is the guess: LSTM and GRU whose weights no block can hold, if the device has room for all blocks at once.
+TEST(CudaRnn, GuessedTeams) {
+    for (int64_t units : {148, 200, 256, 333, 512}) {
+        cuda_host::Environment processors("CORNU_HOST_PROCESSORS", "24");
+        EXPECT_EQ(teams_of(CORNU_FLOAT32, layer_of(1, 2, 2, units, 63)), 1) << units;
+    }
+    EXPECT_EQ(teams_of(CORNU_FLOAT32, layer_of(3, 1, 3, 256, 4)), 1);
+    EXPECT_EQ(teams_of(CORNU_FLOAT32, layer_of(2, 1, 3, 256, 36)), 1);
+    EXPECT_EQ(teams_of(CORNU_BFLOAT16, layer_of(1, 1, 2, 260, 0)), 1);
+    EXPECT_EQ(teams_of(CORNU_FLOAT32, layer_of(1, 1, 2, 64, 0)), 0);
+    EXPECT_EQ(teams_of(CORNU_FLOAT32, layer_of(1, 33, 2, 256, 0)), 0) << "33 rows, 4 at a time, by one group of blocks";
+    cuda_host::Environment processors("CORNU_HOST_PROCESSORS", "1");
+    EXPECT_EQ(teams_of(CORNU_FLOAT32, layer_of(1, 1, 2, 256, 0)), 0);
 }
 
 // Several rows a block, the last of them beyond the batch.

@@ -11,7 +11,10 @@ namespace {
 cudaError_t launch_now(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared, cudaStream_t) {
     return cn_host_execute(static_cast<const cn_host_kernel*>(kernel), grid, block, args, shared);
 }
-const cn_queue kQueue = {nullptr, launch_now};
+cudaError_t launch_together_now(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared, cudaStream_t) {
+    return cn_host_execute_together(static_cast<const cn_host_kernel*>(kernel), grid, block, args, shared);
+}
+const cn_queue kQueue = {nullptr, launch_now, launch_together_now};
 
 template <typename F>
 void for_seeds(F f) {
@@ -34,6 +37,44 @@ TEST(Host, EveryThreadRunsOnce) {
         ASSERT_EQ(cn_launch(&kQueue, number, dim3(2, 3, 4), dim3(3, 4, 5), 0, y.data()), cudaSuccess);
         for (unsigned i = 0; i < y.size(); i++) EXPECT_EQ(y[i], i / 60 * 1000 + i % 60);
     });
+}
+
+/* Groups of `members` blocks hand numbers round in turns: y is as if they had done it in step. */
+CN_KERNEL(96) hand_round(unsigned* y, unsigned* counters, unsigned members, int turns) {
+    CN_SHARED(unsigned, taken, [96]);
+    const unsigned group = blockIdx.x / members, member = blockIdx.x % members,
+                   next = group * members + (member + 1) % members;
+    for (int turn = 0; turn < turns; turn++) {
+        unsigned* now = y + static_cast<unsigned>(turn % 2) * gridDim.x * blockDim.x;
+        now[blockIdx.x * blockDim.x + threadIdx.x] =
+            turn == 0 ? blockIdx.x * blockDim.x + threadIdx.x : taken[(threadIdx.x + 1) % blockDim.x] + 1;
+        cn_meet(&counters[group], members, static_cast<unsigned>(turn) + 1);
+        taken[threadIdx.x] = now[next * blockDim.x + threadIdx.x];
+        __syncthreads();
+    }
+    y[blockIdx.x * blockDim.x + threadIdx.x] =
+        taken[threadIdx.x]; /* only this block's own, and all have read the other half */
+}
+
+TEST(Host, BlocksMeet) {
+    for (unsigned members : {1u, 2u, 5u}) {
+        const unsigned blocks = 2 * members, threads = 33;
+        for_seeds([&] {
+            std::vector<unsigned> y(2 * blocks * threads), counters(2);
+            ASSERT_EQ(cn_launch_together(&kQueue, hand_round, dim3(blocks), dim3(threads), 0, y.data(), counters.data(),
+                                         members, 4),
+                      cudaSuccess);
+            EXPECT_EQ(counters[0], 4 * members);
+            EXPECT_EQ(counters[1], 4 * members);
+            for (unsigned i = 0; i < blocks * threads; i++) {
+                const unsigned block = i / threads, from = block / members * members + (block % members + 4) % members;
+                EXPECT_EQ(y[i], from * threads + (i % threads + 3) % threads + 3) << members << " " << i;
+            }
+        });
+    }
+    std::vector<unsigned> y(8), counters(1);
+    EXPECT_EQ(cn_launch_together(&kQueue, hand_round, dim3(65), dim3(1), 0, y.data(), counters.data(), 65u, 1),
+              cudaErrorCooperativeLaunchTooLarge);
 }
 
 CN_KERNEL(32) keep_all(signed char a, double b, const float* c, uint16_t d, double* y) {

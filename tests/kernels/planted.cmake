@@ -34,11 +34,19 @@ cornu_expect_planted(planted_asan
   barrier_after_return "divergent barrier: .* ended"
   static_shared_out_of_bounds "use-after-poison"
   dynamic_shared_out_of_bounds "use-after-poison"
-  too_much_shared "exceeds 48 KiB")
+  too_much_shared "exceeds 48 KiB"
+  missing_meet "missing_meet: the result depends on the seed"
+  missing_block "planted.cu:[0-9]+: divergent barrier: 3 of 4 blocks have come to cn_meet"
+  divergent_meet "planted.cu:[0-9]+: divergent barrier: block .* is here for turn 1 of 4 blocks, block .* at .*planted.cu:[0-9]+"
+  partial_meet "planted.cu:[0-9]+: divergent barrier: thread .* is here, thread"
+  used_counter "planted.cu:[0-9]+: 4 blocks have met 1 times and their counter is 16843013, not 4"
+  meet_apart "planted.cu:[0-9]+: blocks meet in a launch that is not cooperative")
 cornu_add_planted(planted_tsan thread)
 cornu_expect_planted(planted_tsan
   missing_syncthreads "data race.*missing_syncthreads"
   missing_second_syncthreads "data race.*missing_second_syncthreads"
   missing_syncwarp "data race.*missing_syncwarp"
   race_between_blocks "data race.*race_between_blocks"
-  missing_threadfence "data race.*missing_threadfence")
+  missing_threadfence "data race.*missing_threadfence"
+  missing_meet "data race.*missing_meet"
+  missing_second_meet "data race.*missing_second_meet")

@@ -144,11 +144,62 @@ CN_KERNEL(kThreads) too_much_shared(args a) {
     a.y[threadIdx.x] = row[threadIdx.x];
 }
 
+/* Where blocks count how many have come: y is zero at the launch. */
+CN_DEVICE unsigned* counter_of(const args& a) { return reinterpret_cast<unsigned*>(a.y) + kThreads - 1; }
+
+/* A block reads what its neighbour wrote. */
+CN_KERNEL(kThreads) missing_meet(args a) {
+    a.y[blockIdx.x * 8 + threadIdx.x] = a.x[threadIdx.x];
+    if (!a.planted) cn_meet(counter_of(a), gridDim.x, 1);
+    if (threadIdx.x == 0) a.y[32 + blockIdx.x] = a.y[(blockIdx.x + 1) % gridDim.x * 8 + 7];
+}
+
+/* The next round's writes need another one. */
+CN_KERNEL(kThreads) missing_second_meet(args a) {
+    unsigned turn = 0;
+    for (int round = 0; round < 3; round++) {
+        a.y[blockIdx.x * 8 + threadIdx.x] = a.x[threadIdx.x] + static_cast<float>(round);
+        cn_meet(counter_of(a), gridDim.x, ++turn);
+        if (threadIdx.x == 0)
+            a.y[32 + blockIdx.x * 4 + static_cast<unsigned>(round)] = a.y[(blockIdx.x + 1) % gridDim.x * 8 + 7];
+        if (!a.planted) cn_meet(counter_of(a), gridDim.x, ++turn);
+    }
+}
+
+CN_KERNEL(kThreads) missing_block(args a) {
+    if (a.planted && blockIdx.x == 2) return;
+    cn_meet(counter_of(a), gridDim.x, 1);
+}
+
+/* Two lines are two barriers, one counter or not. */
+CN_KERNEL(kThreads) divergent_meet(args a) {
+    if (a.planted && blockIdx.x == 1) {
+        cn_meet(counter_of(a), gridDim.x, 1);
+    } else {
+        cn_meet(counter_of(a), gridDim.x, 1);
+    }
+}
+
+/* Half of the threads of a block. */
+CN_KERNEL(kThreads) partial_meet(args a) {
+    if (!a.planted || blockIdx.x != 1 || threadIdx.x < 4) cn_meet(counter_of(a), gridDim.x, 1);
+    else __syncthreads();
+}
+
+/* A second launch with a counter that nobody cleared. */
+CN_KERNEL(kThreads) used_counter(args a) { cn_meet(a.planted ? counter_of(a) - 1 : counter_of(a), gridDim.x, 1); }
+
+/* The blocks of this one are not launched together. */
+CN_KERNEL(kThreads) meet_apart(args a) { cn_meet(counter_of(a), gridDim.x, 1); }
+
+enum launched { APART, TOGETHER, TOGETHER_UNLESS_PLANTED };
+
 struct planted {
     const char* name;
     void (*kernel)(args);
     unsigned blocks;
     size_t shared;
+    launched how = APART;
 };
 
 const planted kPlanted[] = {
@@ -167,22 +218,38 @@ const planted kPlanted[] = {
     {"static_shared_out_of_bounds", static_shared_out_of_bounds, 1, 0},
     {"dynamic_shared_out_of_bounds", dynamic_shared_out_of_bounds, 1, kThreads * sizeof(float)},
     {"too_much_shared", too_much_shared, 1, 0},
+    {"missing_meet", missing_meet, 4, 0, TOGETHER},
+    {"missing_second_meet", missing_second_meet, 4, 0, TOGETHER},
+    {"missing_block", missing_block, 4, 0, TOGETHER},
+    {"divergent_meet", divergent_meet, 4, 0, TOGETHER},
+    {"partial_meet", partial_meet, 4, 0, TOGETHER},
+    {"used_counter", used_counter, 4, 0, TOGETHER},
+    {"meet_apart", meet_apart, 4, 0, TOGETHER_UNLESS_PLANTED},
 };
 
 cudaError_t launch_now(const void* kernel, dim3 grid, dim3 block, void** arguments, size_t shared, cudaStream_t) {
     return cn_host_execute(static_cast<const cn_host_kernel*>(kernel), grid, block, arguments, shared);
 }
 
+cudaError_t launch_together_now(const void* kernel, dim3 grid, dim3 block, void** arguments, size_t shared,
+                                cudaStream_t) {
+    return cn_host_execute_together(static_cast<const cn_host_kernel*>(kernel), grid, block, arguments, shared);
+}
+
 /* Runs it with three seeds: results that differ are a bug too. */
 bool run(const planted& p, bool bug) {
-    const cn_queue queue = {nullptr, launch_now};
+    const cn_queue queue = {nullptr, launch_now, launch_together_now};
     std::vector<float> first;
 
     for (uint64_t seed = 0; seed < 3; seed++) {
         std::vector<float> x(kThreads), y(kThreads);
         for (int i = 0; i < kThreads; i++) x[static_cast<size_t>(i)] = static_cast<float>(i);
+        if (p.how != APART) memset(&y[kThreads - 2], 1, sizeof y[0]);
         cn_host_set_order(seed);
-        const cudaError_t error = cn_launch(&queue, p.kernel, dim3(p.blocks), dim3(kThreads), p.shared, args{x.data(), y.data(), kThreads, bug});
+        const args a = {x.data(), y.data(), kThreads, bug};
+        const bool together = p.how == TOGETHER || (p.how == TOGETHER_UNLESS_PLANTED && !bug);
+        const cudaError_t error = together ? cn_launch_together(&queue, p.kernel, dim3(p.blocks), dim3(8), p.shared, a)
+                                           : cn_launch(&queue, p.kernel, dim3(p.blocks), dim3(kThreads), p.shared, a);
         if (error != cudaSuccess) {
             printf("%s: launch failed: %d\n", p.name, static_cast<int>(error));
             return false;

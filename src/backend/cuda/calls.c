@@ -299,6 +299,12 @@ static cudaError_t watched_launch(const void* kernel, dim3 grid, dim3 block, voi
     return counted_LaunchKernel(kernel, grid, block, args, shared_bytes, s);
 }
 
+static cudaError_t watched_launch_together(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes,
+                                           cudaStream_t s) {
+    watch("cuda", "LaunchCooperativeKernel", kernel);
+    return counted_LaunchCooperativeKernel(kernel, grid, block, args, shared_bytes, s);
+}
+
 static cudaError_t watched_copy(void* dst, const void* src, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t s) {
     watch("cuda", "MemcpyAsync", NULL);
     return counted_MemcpyAsync(dst, src, bytes, kind, s);
@@ -361,6 +367,7 @@ cornu_status cn_calls_open(void) {
         (void)counted_StreamEndCapture; /* the other one stands in for it */
         calls.StreamEndCapture = counted_end_capture;
         calls.LaunchKernel = watched_launch;
+        calls.LaunchCooperativeKernel = watched_launch_together;
         calls.MemcpyAsync = watched_copy;
         calls.MemsetAsync = watched_set;
         lt_calls.Matmul = watched_matmul;

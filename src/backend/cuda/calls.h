@@ -59,6 +59,8 @@ extern "C" {
     CN_CALL(cudaError_t, EventElapsedTime, (float* ms, cudaEvent_t start, cudaEvent_t end), (ms, start, end)) \
     CN_CALL(cudaError_t, DeviceGetAttribute, (int* out, enum cudaDeviceAttr attr, int device), (out, attr, device)) \
     CN_CALL(cudaError_t, FuncGetName, (const char** out, const void* kernel), (out, kernel)) \
+    CN_CALL(cudaError_t, OccupancyMaxActiveBlocksPerMultiprocessor, (int* out, const void* kernel, int threads, size_t shared_bytes), (out, kernel, threads, shared_bytes)) \
+    CN_CALL(cudaError_t, LaunchCooperativeKernel, (const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s), (kernel, grid, block, args, shared_bytes, s)) \
     CN_CALL(cudaError_t, LaunchKernel, (const void* kernel, dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t s), (kernel, grid, block, args, shared_bytes, s))
 
 /* The same of cuBLASLt. */

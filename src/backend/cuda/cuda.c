@@ -338,7 +338,7 @@ static cornu_status prepare(cn_device* device, const cn_plan* plan, cn_weights* 
         st = CN_NO_MEMORY((size_t)plan->step_count * sizeof *e->steps);
         goto done;
     }
-    e->frame.queue = (cn_queue){device->stream, cn_calls()->LaunchKernel};
+    e->frame.queue = (cn_queue){device->stream, cn_calls()->LaunchKernel, cn_calls()->LaunchCooperativeKernel};
     e->frame.executable = e;
     CN_STEP(CN_CUDA_OK(cn_calls()->SetDevice(device->index)));
     CN_STEP(cn_cuda_find_heads(e));

@@ -1,5 +1,6 @@
 /* Recurrent layers. */
 #include "backend/cuda/cuda.h"
+#include "backend/cuda/device.h"
 #include "kernels/rnn.h"
 
 typedef struct rnn_step {
@@ -20,12 +21,43 @@ static cornu_status launch_rnn(const cn_cuda_step* step, const cn_cuda_frame* fr
     a.y = cn_cuda_out(step, frame);
     a.other = frame->scratch;
     a.way = s->ways[step->way];
+    if (a.way == CN_RNN_TEAM)
+        CN_CUDA(cn_calls()->MemsetAsync(a.other, 0, cn_rnn_team_words(&a.team), frame->queue.stream));
     return CN_CUDA_OK(cn_k_rnn(&frame->queue, &a));
 }
 
 /* Functions that the kernel with the weights in registers has in place. */
 static bool is_usual(const cn_act* act) {
     return act->fn == CN_EW_tanh || act->fn == CN_EW_sigmoid || act->fn == CN_EW_relu || act->fn == CN_EW_hard_sigmoid || act->fn == CN_EW_copy;
+}
+
+/* How many blocks of the team's kernel the device holds at once. */
+static cornu_status count_resident(cn_cuda_executable* e, const cn_rnn_args* a, int64_t* out) {
+    int device = cn_device_index(e->device), together = 0, processors = 0, blocks = 0;
+
+    CN_CUDA(cn_calls()->DeviceGetAttribute(&together, cudaDevAttrCooperativeLaunch, device));
+    CN_CUDA(cn_calls()->DeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
+    CN_CUDA(cn_calls()->OccupancyMaxActiveBlocksPerMultiprocessor(&blocks, cn_rnn_team_kernel(a), a->team.threads,
+                                                                  a->team.shared));
+    *out = together ? (int64_t)processors * blocks : 0;
+    return CORNU_OK;
+}
+
+/* One row a group if there are groups enough for all of them, else 4. */
+static cornu_status make_team(cn_cuda_executable* e, cn_rnn_args* a) {
+    for (int rows = 1; rows <= 4; rows += 3) {
+        const int64_t tiles = (a->batch + rows - 1) / rows;
+        int64_t groups;
+
+        a->team = cn_rnn_team_of(a, rows);
+        if (a->team.members == 0) return CORNU_OK;
+        CN_TRY(count_resident(e, a, &groups));
+        groups /= a->team.members;
+        a->team.groups = (int)(groups < tiles ? groups : tiles);
+        if (groups == 0) a->team.members = 0;
+        if (groups == 0 || groups >= tiles) return CORNU_OK;
+    }
+    return CORNU_OK;
 }
 
 static cornu_status describe_ways(cn_cuda_executable* e, cn_cuda_step* step, rnn_step* s) {
@@ -63,6 +95,7 @@ cornu_status cn_cuda_prepare_rnn(cn_cuda_executable* e, cn_cuda_step* step) {
     a->steps = z->dims[1];
     a->units = y->dims[2];
     a->rows = y->dims[1];
+    if (a->units > 64 && is_usual(&attr->act) && is_usual(&attr->gate)) CN_TRY(make_team(e, a));
     cn_cuda_need_scratch(e, cn_rnn_scratch(a));
     step->launch = launch_rnn;
     return describe_ways(e, step, s);

@@ -42,7 +42,7 @@ void cn_cuda_bind(cn_cuda_executable* e, void* arena) {
 static bool on_device(const bool* which, int i) { return which && which[i]; }
 
 static cornu_status send_inputs(cn_cuda_executable* e, const cn_run* run, cudaStream_t stream) {
-    cn_queue queue = {stream, e->frame.queue.launch};
+    cn_queue queue = {stream, e->frame.queue.launch, e->frame.queue.launch_together};
     cn_begin_args begin = {e->frame.words, run->seed, run->counter, e->waiting};
     char *space = cn_device_space(e->device), *staging = cn_device_staging(e->device);
     bool shared = cn_cuda_shares_memory(cn_device_index(e->device));

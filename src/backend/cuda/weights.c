@@ -104,7 +104,7 @@ static cornu_status pump_send(pump* p, char* dst, const char* data, uint64_t byt
 
 static cornu_status send_swapped(pump* p, const cn_resident* r) {
     const cn_type* t = &r->type;
-    cn_queue queue = {p->stream, cn_calls()->LaunchKernel};
+    cn_queue queue = {p->stream, cn_calls()->LaunchKernel, cn_calls()->LaunchCooperativeKernel};
     cn_swap_args a = {.x = p->temporary, .y = r->address, .rows = t->dims[t->ndim - 2], .columns = t->dims[t->ndim - 1]};
 
     for (int d = 0; r->form == CN_CUDA_FILTERS && d < t->ndim - 2; d++) a.rows *= t->dims[d]; /* all cells and channels are one axis */
