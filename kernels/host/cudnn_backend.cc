@@ -463,7 +463,7 @@ cn_dnn_status cudnnBackendGetAttribute(cn_dnn_descriptor handle, int attribute, 
     std::shared_ptr<descriptor> d = find(handle);
     const question* q = nullptr;
     if (!d) return refuse(BAD_PARAM_NULL_POINTER, "an attribute of a descriptor that is none is asked for");
-    if (!d->final) return refuse(BAD_PARAM_NOT_FINALIZED, "attribute %d of a descriptor of %s that is not finalized is asked for", attribute, name_of(d->kind));
+    if (!d->final) return refuse(NOT_INITIALIZED, "attribute %d of a descriptor of %s that is not finalized is asked for", attribute, name_of(d->kind));
     for (const question& candidate : questions) {
         if (candidate.kind == d->kind && candidate.attribute == attribute) q = &candidate;
     }

@@ -217,7 +217,7 @@ void convolution_engines(const graph& g, int mode, std::vector<engine>* out) {
     }
     if (three) {
         out->push_back({"Winograd", {NOTE(WINOGRAD), NOTE(WINOGRAD_TILE_4x4)}, {}, 16384, true, SPOIL_BITS});
-        out->push_back({"Winograd, tensor cores", {NOTE(TENSOR_CORE), NOTE(WINOGRAD), NOTE(WINOGRAD_TILE_6x6)}, {}, 2048, true, SPOIL_BITS});
+        if (cores) out->push_back({"Winograd, tensor cores", {NOTE(TENSOR_CORE), NOTE(WINOGRAD), NOTE(WINOGRAD_TILE_6x6)}, {}, 2048, true, SPOIL_BITS});
     }
     if (w.dims.size() == 4 && one_group) out->push_back({"Fourier", {NOTE(FFT)}, {}, 65536, true, SPOIL_BITS});
     out->push_back({"much workspace", {}, {}, HUGE_WORKSPACE, true, SPOIL_NONE});
