@@ -14,10 +14,6 @@
 #define VERSION 91900
 #define MOST_DIMS 8
 
-struct cn_dnn_dropout {
-    int unused;
-};
-
 namespace cn_dnn {
 
 namespace {
@@ -212,7 +208,7 @@ cn_dnn_status cudnnGetTensorNdDescriptor(cn_dnn_tensor_t t, int room, int* type,
 
 cn_dnn_status cudnnCreateDropoutDescriptor(cn_dnn_dropout_t* out) {
     if (!out) return refuse(BAD_PARAM_NULL_POINTER, "no place for the dropout descriptor");
-    *out = new cn_dnn_dropout{0};
+    *out = new cn_dnn_dropout{false};
     all().dropouts.add(*out);
     return SUCCESS;
 }
@@ -230,5 +226,6 @@ cn_dnn_status cudnnSetDropoutDescriptor(cn_dnn_dropout_t dropout, cn_dnn_handle_
     if (st != SUCCESS) return st;
     if (!(rate >= 0 && rate <= 1)) return refuse(BAD_PARAM, "a dropout rate of %g", static_cast<double>(rate));
     if (rate != 0 || states) return refuse(NOT_SUPPORTED, "dropout, which inference has none of");
+    dropout->set = true;
     return SUCCESS;
 }

@@ -9,7 +9,6 @@
 #define MOST_SPATIAL 6
 #define MOST_OPERATIONS 64
 #define MOST_POINTERS 64
-#define WORKSPACE_ALIGNMENT 256
 
 namespace cn_dnn {
 

@@ -18,10 +18,15 @@ struct cn_dnn_handle {
     int device;
     cudaStream_t stream;
 };
+struct cn_dnn_dropout {
+    bool set;
+};
 struct cn_dnn_tensor {
     int type = -1; /* until it is set */
     std::vector<int> dims, strides;
 };
+
+#define WORKSPACE_ALIGNMENT 256 /* in bytes, that is demanded of workspaces */
 
 namespace cn_dnn {
 
