@@ -605,7 +605,8 @@ cudaError_t cn_host_execute(const cn_host_kernel* kernel, dim3 grid, dim3 block,
 }
 
 unsigned cn_host_most_together(unsigned threads) {
-    return most_together < most_fibers / threads ? most_together : most_fibers / threads;
+    const unsigned fibers = cn_fiber_has_tsan() ? ring_size : most_fibers; /* a thread of ThreadSanitizer's is large */
+    return most_together < fibers / threads ? most_together : fibers / threads;
 }
 
 cudaError_t cn_host_execute_together(const cn_host_kernel* kernel, dim3 grid, dim3 block, void** args, size_t shared) {
