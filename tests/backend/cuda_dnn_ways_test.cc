@@ -172,3 +172,106 @@ TEST(CudaDnnWays, Attention) {
         EXPECT_EQ(problems.find("cudnn 9") != std::string::npos, s.offered) << what << ": " << problems;
     }
 }
+
+namespace {
+
+struct Layer {
+    cn_rnn_kind kind = CN_RNN_LSTM;
+    int64_t batch = 3, steps = 5, units = 7;
+    bool sequences = true, states = false, bias = false, backwards = false, reset_after = true, mask = false;
+    cn_ew act = CN_EW_tanh, gate = CN_EW_sigmoid;
+};
+
+cn_id add_layer(Case* c, const Layer& l) {
+    const cornu_dtype dtype = c->dtype;
+    const int64_t width = cn_rnn_gates(l.kind) * l.units;
+    cn_attr a = run_graph::no_attr();
+    std::vector<cn_id> in = {c->input_of({l.batch, l.steps, width}), c->input_of({l.units, width})};
+    const size_t count = (size_t)(l.units * width);
+    for (size_t i = 0; i < count; i++) cn_ref_store(dtype, c->data.back().data(), (int64_t)i, cn_ref_load(dtype, c->data.back().data(), (int64_t)i) / std::sqrt((double)l.units));
+    in.push_back(l.states ? c->input_of({l.batch, l.units}) : CN_NONE);
+    in.push_back(l.states && l.kind == CN_RNN_LSTM ? c->input_of({l.batch, l.units}) : CN_NONE);
+    in.push_back(l.bias ? c->input_of({width}) : CN_NONE);
+    if (l.mask) {
+        c->dtype = CORNU_BOOL;
+        in.push_back(c->input_of({l.batch, l.steps}));
+        c->dtype = dtype;
+    }
+    a.rnn.kind = l.kind;
+    a.rnn.act = act_of(l.act);
+    a.rnn.gate = act_of(l.gate);
+    a.rnn.backwards = l.backwards;
+    a.rnn.reset_after = l.reset_after;
+    a.rnn.sequences = l.sequences;
+    return c->node(CN_OP_rnn, in, a);
+}
+
+// Returns how often cuDNN ran it.
+long expect_layer(cornu_dtype dtype, const Layer& l) {
+    Case c(dtype);
+    inject("Dnn.RNNForward", 1000000, 0); // counts
+    const std::string what = "rnn kind " + std::to_string((int)l.kind) + " batch " + std::to_string(l.batch) + " units " + std::to_string(l.units);
+    expect_ways(c, add_layer(&c, l), CORNU_PRECISION_DEFAULT, 4 * tolerance_of(dtype), what);
+    return inject(nullptr, 0, 0);
+}
+
+}  // namespace
+
+TEST(CudaDnnWays, Recurrence) {
+    for (cornu_dtype dtype : {CORNU_FLOAT32, CORNU_FLOAT16, CORNU_BFLOAT16}) {
+        for (cn_rnn_kind kind : {CN_RNN_SIMPLE, CN_RNN_LSTM, CN_RNN_GRU}) {
+            for (int flags = 0; flags < 8; flags++) {
+                Layer l;
+                l.kind = kind;
+                l.batch = flags & 1 ? 1 : 3;
+                l.sequences = flags & 2;
+                l.states = flags & 4;
+                l.bias = kind == CN_RNN_GRU && (flags & 4);
+                EXPECT_GE(expect_layer(dtype, l), 2);
+            }
+        }
+    }
+    Layer relu, wide;
+    relu.kind = CN_RNN_SIMPLE;
+    relu.act = CN_EW_relu;
+    wide.units = 160;
+    wide.steps = 2;
+    EXPECT_GE(expect_layer(CORNU_FLOAT32, relu), 2);
+    EXPECT_GE(expect_layer(CORNU_FLOAT32, wide), 2);
+}
+
+TEST(CudaDnnWays, RecurrencesThatTheLibraryDoesNotHave) {
+    Layer backwards, mask, resets_first, other_act, other_gate;
+    backwards.backwards = mask.mask = true;
+    resets_first.kind = CN_RNN_GRU;
+    resets_first.reset_after = false;
+    other_act.act = CN_EW_relu;
+    other_gate.gate = CN_EW_hard_sigmoid;
+    for (const Layer& l : {backwards, mask, resets_first, other_act, other_gate}) EXPECT_EQ(expect_layer(CORNU_FLOAT32, l), 0);
+    EXPECT_EQ(expect_layer(CORNU_FLOAT64, Layer()), 0);
+}
+
+// Each call of making a recurrence fails once: the step is left as it was, and nothing is left behind.
+TEST(CudaDnnWays, EachCallFailsOnceWhileARecurrenceIsMade) {
+    const std::string before = held();
+    for (const char* name : {"Dnn.CreateDropoutDescriptor", "Dnn.SetDropoutDescriptor", "Dnn.CreateRNNDescriptor", "Dnn.SetRNNDescriptor_v8", "Dnn.CreateRNNDataDescriptor",
+                             "Dnn.SetRNNDataDescriptor", "Dnn.CreateTensorDescriptor", "Dnn.SetTensorNdDescriptor", "Dnn.GetTensorNdDescriptor",
+                             "Dnn.GetRNNTempSpaceSizes", "Dnn.GetRNNWeightSpaceSize", "Dnn.GetRNNWeightParams"}) {
+        for (int n = 1; n <= 2; n++) {
+            Case c(CORNU_FLOAT32);
+            Layer l;
+            int ways = 0;
+            cn_graph_output(&c.g, add_layer(&c, l));
+            inject(name, n, 3000);
+            std::vector<std::vector<char>> out = run_way(c, CORNU_PRECISION_DEFAULT, 1000, &ways); // the last way: cuDNN's
+            inject(nullptr, 0, 0);
+            std::vector<std::vector<char>> guess = run_way(c, CORNU_PRECISION_DEFAULT, 0, &ways);
+            ASSERT_EQ(out.size(), guess.size());
+            EXPECT_GT(ways, 3);
+            for (size_t i = 0; i < guess[0].size() / sizeof(float); i++) {
+                ASSERT_NEAR(((const float*)out[0].data())[i], ((const float*)guess[0].data())[i], 1e-5) << name;
+            }
+            EXPECT_EQ(held(), before) << name << " " << n;
+        }
+    }
+}

@@ -1,11 +1,13 @@
-/* Recurrent layers. */
-#include "backend/cuda/cuda.h"
+/* Recurrent layers. Ways: the kernels that can, then cuDNN's algorithms. */
+#include "backend/cuda/cudnn_rnn.h"
 #include "backend/cuda/device.h"
 #include "kernels/rnn.h"
 
 typedef struct rnn_step {
     cn_rnn_args args;
     cn_rnn_way ways[CN_RNN_WAYS];
+    int own;                       /* ways by kernels; those behind them are cuDNN's */
+    cn_dnn_recurrence* recurrence; /* of the one that was taken */
 } rnn_step;
 
 static cornu_status launch_rnn(const cn_cuda_step* step, const cn_cuda_frame* frame) {
@@ -20,10 +22,24 @@ static cornu_status launch_rnn(const cn_cuda_step* step, const cn_cuda_frame* fr
     a.mask = cn_cuda_in(step, frame, 5);
     a.y = cn_cuda_out(step, frame);
     a.other = frame->scratch;
+    if (step->way >= s->own) return cn_dnn_rnn_run(s->recurrence, &a, frame);
     a.way = s->ways[step->way];
     if (a.way == CN_RNN_TEAM)
         CN_CUDA(cn_calls()->MemsetAsync(a.other, 0, cn_rnn_team_words(&a.team), frame->queue.stream));
     return CN_CUDA_OK(cn_k_rnn(&frame->queue, &a));
+}
+
+static cornu_status take(cn_cuda_executable* e, cn_cuda_step* step) {
+    rnn_step* s = step->data;
+
+    cn_dnn_rnn_destroy(s->recurrence);
+    s->recurrence = NULL;
+    return step->way < s->own ? CORNU_OK : cn_dnn_rnn_create(e, &s->args, step->way - s->own, &s->recurrence);
+}
+
+static void destroy(cn_cuda_step* step) {
+    rnn_step* s = step->data;
+    cn_dnn_rnn_destroy(s->recurrence);
 }
 
 /* Functions that the kernel with the weights in registers has in place. */
@@ -63,15 +79,21 @@ static cornu_status make_team(cn_cuda_executable* e, cn_rnn_args* a) {
 static cornu_status describe_ways(cn_cuda_executable* e, cn_cuda_step* step, rnn_step* s) {
     const cn_rnn_attr* attr = &step->node->attr.rnn;
     const cn_rnn_args* a = &s->args;
-    const int ways = cn_rnn_find_ways(a, is_usual(&attr->act) && is_usual(&attr->gate), s->ways);
+    const bool mask = cn_cuda_input_type(e, step->node, 5) != NULL, dnn = cn_dnn_rnn_fits(a, mask) && cn_cuda_has_dnn(e);
 
-    if (ways == 1) return CORNU_OK;
-    step->problem = cn_arena_format(&e->arena, "rnn %s cell %d [%lld, %lld, %lld] act %d gate %d%s%s%s", cornu_dtype_name((cornu_dtype)a->dtype), (int)a->cell,
+    s->own = cn_rnn_find_ways(a, is_usual(&attr->act) && is_usual(&attr->gate), s->ways);
+    if (dnn) {
+        cn_cuda_need_scratch(e, cn_dnn_rnn_scratch(a));
+        step->take = take;
+        step->destroy = destroy;
+    }
+    if (s->own == 1 && !dnn) return CORNU_OK;
+    step->problem = cn_arena_format(&e->arena, "rnn %s cell %d [%lld, %lld, %lld] act %d gate %d%s%s%s cudnn %zu", cornu_dtype_name((cornu_dtype)a->dtype), (int)a->cell,
                                     (long long)a->batch, (long long)a->steps, (long long)a->units, (int)attr->act.fn, (int)attr->gate.fn,
                                     a->cell == CN_CELL_GRU && !a->reset_after ? " resets first" : "", a->sequences ? " sequences" : "",
-                                    cn_cuda_input_type(e, step->node, 5) ? " mask" : "");
+                                    mask ? " mask" : "", dnn ? cn_dnn_version() : 0);
     if (!step->problem) return CN_NO_MEMORY(sizeof *s);
-    step->ways = ways;
+    step->ways = s->own + (dnn ? CN_DNN_RNN_WAYS : 0);
     return CORNU_OK;
 }
 
