@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "kernels/attention_place.h"
 #include "kernels/block.h"
 #include "kernels/element.h"
 
@@ -38,25 +39,15 @@ struct kind_of<double> {
     static const int columns = 2;
 };
 
-/* Where a block works. */
+/* A block's columns of the result too. */
 template <typename E>
-struct place {
-    int64_t b, h, first; /* first query */
-    int64_t column;      /* first one of the result */
-    const E *q, *k, *v;
-    E* y;
+struct part : place<E> {
+    int64_t column; /* first one; v and y begin there */
 
-    CN_DEVICE explicit place(const cn_attention_args& a) {
-        const int64_t tiles = (a.queries + QUERIES - 1) / QUERIES, head = blockIdx.x / tiles;
-        const int64_t kv = head / a.heads * a.kv_heads + head % a.heads / (a.heads / a.kv_heads);
-        b = head / a.heads;
-        h = head % a.heads;
-        first = blockIdx.x % tiles * QUERIES;
+    CN_DEVICE explicit part(const cn_attention_args& a) : place<E>(a, QUERIES) {
         column = static_cast<int64_t>(blockIdx.y) * 32 * kind_of<E>::columns;
-        q = static_cast<const E*>(a.q) + (head * a.queries + first) * a.depth;
-        k = static_cast<const E*>(a.k) + kv * a.keys * a.depth;
-        v = static_cast<const E*>(a.v) + kv * a.keys * a.width + column;
-        y = static_cast<E*>(a.y) + (head * a.queries + first) * a.width + column;
+        this->v += column;
+        this->y += column;
     }
 };
 
@@ -94,7 +85,7 @@ struct running {
 
 /* values[key][column] of the tile's keys; true in all threads if one is not finite. */
 template <typename E, typename T, int C>
-CN_DEVICE bool load_values(const cn_attention_args& a, const place<E>& p, int64_t key, T (&values)[KEYS][32 * C]) {
+CN_DEVICE bool load_values(const cn_attention_args& a, const part<E>& p, int64_t key, T (&values)[KEYS][32 * C]) {
     int odd = 0;
     for (int i = static_cast<int>(threadIdx.x); i < KEYS * 32 * C; i += WARPS * 32) {
         const int row = i / (32 * C), column = i % (32 * C);
@@ -113,7 +104,7 @@ CN_KERNEL_BLOCKS(WARPS * 32, 1) attend(cn_attention_args a) {
     CN_SHARED(T, keys, [DEPTH][KEYS + 1]);
     CN_SHARED(T, values, [KEYS][32 * C]);
     CN_SHARED(T, weights, [WARPS][KEYS][ROWS]);
-    const place<E> p(a);
+    const part<E> p(a);
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     const T factor = static_cast<T>(a.scale);
     running<T> rows[ROWS];

@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "kernels/attention_place.h"
 #include "kernels/block.h"
 #include "kernels/element.h"
 #include "kernels/mma.h"
@@ -61,26 +62,6 @@ CN_DEVICE bool load_tile(E* tile, const E* x, int count, int64_t rows, int width
     }
     return odd;
 }
-
-/* Where a block works. */
-template <typename E>
-struct place {
-    int64_t b, h, first; /* first query */
-    const E *q, *k, *v;
-    E* y;
-
-    CN_DEVICE place(const cn_attention_args& a, int queries) {
-        const int64_t tiles = (a.queries + queries - 1) / queries, head = blockIdx.x / tiles;
-        const int64_t kv = head / a.heads * a.kv_heads + head % a.heads / (a.heads / a.kv_heads);
-        b = head / a.heads;
-        h = head % a.heads;
-        first = blockIdx.x % tiles * queries;
-        q = static_cast<const E*>(a.q) + (head * a.queries + first) * a.depth;
-        k = static_cast<const E*>(a.k) + kv * a.keys * a.depth;
-        v = static_cast<const E*>(a.v) + kv * a.keys * a.width;
-        y = static_cast<E*>(a.y) + (head * a.queries + first) * a.width;
-    }
-};
 
 /* Two rows of a warp, g and g + 8, of which a lane has every fourth pair of columns. */
 struct running {

@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "kernels/attention_place.h"
 #include "kernels/block.h"
 #include "kernels/element.h"
 
@@ -24,25 +25,6 @@ namespace {
 
 struct alignas(16) four {
     float v[4];
-};
-
-/* Where a block works. */
-struct place {
-    int64_t b, h, first; /* first query */
-    const float *q, *k, *v;
-    float* y;
-
-    CN_DEVICE explicit place(const cn_attention_args& a) {
-        const int64_t tiles = (a.queries + QUERIES - 1) / QUERIES, head = blockIdx.x / tiles;
-        const int64_t kv = head / a.heads * a.kv_heads + head % a.heads / (a.heads / a.kv_heads);
-        b = head / a.heads;
-        h = head % a.heads;
-        first = blockIdx.x % tiles * QUERIES;
-        q = static_cast<const float*>(a.q) + (head * a.queries + first) * a.depth;
-        k = static_cast<const float*>(a.k) + kv * a.keys * a.depth;
-        v = static_cast<const float*>(a.v) + kv * a.keys * a.width;
-        y = static_cast<float*>(a.y) + (head * a.queries + first) * a.width;
-    }
 };
 
 CN_DEVICE four read(const float* at) { return *reinterpret_cast<const four*>(at); }
@@ -86,7 +68,7 @@ CN_DEVICE bool load_values(float* values, const float* x, int64_t there, int wid
 }
 
 /* Bit 4 r + i: query `row` + r sees key + i. */
-CN_DEVICE unsigned find_seen(const cn_attention_args& a, const place& p, int64_t row, int64_t key) {
+CN_DEVICE unsigned find_seen(const cn_attention_args& a, const place<float>& p, int64_t row, int64_t key) {
     unsigned seen = 0;
     if (!a.mask && key + 4 <= a.keys && (!a.causal || key + 4 <= row)) return 0xffffu; /* queries that are not there make no result */
     for (int i = 0; i < 16; i++) {
@@ -126,7 +108,7 @@ struct running {
 };
 
 /* Columns first to first + 3, first + 64 ... of a row that sees no key: the mean of all values, or 0. */
-CN_DEVICE void put_unseen(const cn_attention_args& a, const place& p, int64_t row, int first) {
+CN_DEVICE void put_unseen(const cn_attention_args& a, const place<float>& p, int64_t row, int first) {
     CN_NO_UNROLL
     for (int64_t column = first; column < a.width; column += column % 4 == 3 ? 61 : 1) {
         cn_long_sum<float> mean;
@@ -143,7 +125,7 @@ CN_KERNEL_BLOCKS(THREADS, 1) attend_tile(cn_attention_args a) {
     CN_SHARED(four, weight_room, [KEYS * PITCH / 4]);
     CN_SHARED(four, room, [ROOM / 4]);
     float *queries = query_room[0].v, *weights = weight_room[0].v, *tile = room[0].v;
-    const place p(a);
+    const place<float> p(a, QUERIES);
     const int q = static_cast<int>(threadIdx.x) / 16 * 4, c = static_cast<int>(threadIdx.x) % 16 * 4, depth = static_cast<int>(a.depth), width = static_cast<int>(a.width);
     const int64_t last = p.first + QUERIES < a.queries ? p.first + QUERIES : a.queries, end = a.causal && last < a.keys ? last : a.keys;
     running rows[4];
