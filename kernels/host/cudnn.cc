@@ -1,4 +1,5 @@
-/* cuDNN of host execution, see cudnn.h: handles, old tensor and dropout descriptors, statuses, and the values of the element types. */
+/* cuDNN of host execution, see cudnn.h: handles, old tensor and dropout descriptors, statuses, and the values of the
+ * element types. */
 #include "kernels/host/cudnn.h"
 
 #include <cuda_bf16.h>
@@ -38,7 +39,8 @@ cn_dnn_status refuse(status code, const char* format, ...) {
 
 cn_dnn_status status_of(cudaError_t error) {
     if (error == cudaSuccess) return SUCCESS;
-    if (error == cudaErrorInvalidResourceHandle) return refuse(BAD_PARAM_STREAM_MISMATCH, "the handle's stream is none, or one of another device");
+    if (error == cudaErrorInvalidResourceHandle)
+        return refuse(BAD_PARAM_STREAM_MISMATCH, "the handle's stream is none, or one of another device");
     return refuse(EXECUTION_FAILED_CUDART, "work cannot be put on the stream: %s", cudaGetErrorName(error));
 }
 
@@ -47,7 +49,9 @@ cn_dnn_status check_handle(cn_dnn_handle_t handle) {
     if (!handle) return refuse(BAD_PARAM_NULL_POINTER, "no handle");
     if (!all().handles.has(handle)) return refuse(NOT_INITIALIZED, "a handle that is none");
     (void)cudaGetDevice(&device);
-    if (device != handle->device) return refuse(BAD_PARAM, "a handle of device %d is used while device %d is the current one", handle->device, device);
+    if (device != handle->device)
+        return refuse(BAD_PARAM, "a handle of device %d is used while device %d is the current one", handle->device,
+                      device);
     return SUCCESS;
 }
 
@@ -82,7 +86,8 @@ float round_bits(double v, int bits) {
     float x = static_cast<float>(v);
     uint32_t word, dropped = 23u - static_cast<uint32_t>(bits);
     memcpy(&word, &x, sizeof word);
-    if ((word & 0x7f800000u) != 0x7f800000u) word = (word + (1u << (dropped - 1)) - 1u + ((word >> dropped) & 1u)) & ~((1u << dropped) - 1u);
+    if ((word & 0x7f800000u) != 0x7f800000u)
+        word = (word + (1u << (dropped - 1)) - 1u + ((word >> dropped) & 1u)) & ~((1u << dropped) - 1u);
     memcpy(&x, &word, sizeof word);
     return x;
 }
@@ -104,7 +109,8 @@ using namespace cn_dnn;
 
 void cn_host::get_dnn_usage(cn_host_usage* out) {
     out->dnn_handles = all().handles.count();
-    out->dnn_objects = all().tensors.count() + all().dropouts.count() + all().rnns.count() + all().rnn_data.count() + descriptor_count();
+    out->dnn_objects = all().tensors.count() + all().dropouts.count() + all().rnns.count() + all().rnn_data.count() +
+                       descriptor_count();
 }
 
 /* ---- the interface ---- */
@@ -127,6 +133,8 @@ void cudnnGetLastErrorString(char* out, size_t room) {
     last_error[0] = 0;
 }
 
+void cn_host_cudnn_last_error(char* out, size_t room) { cudnnGetLastErrorString(out, room); }
+
 const cn_cudnn_calls* cn_host_cudnn(void) {
     static const cn_cudnn_calls calls = {
 #define CN_CALL(result, name, parameters, arguments) cudnn##name,
@@ -140,7 +148,8 @@ cn_dnn_status cudnnCreate(cn_dnn_handle_t* out) {
     int device = 0, count = 0;
     if (!out) return refuse(BAD_PARAM_NULL_POINTER, "no place for the handle");
     *out = nullptr;
-    if (cudaGetDeviceCount(&count) != cudaSuccess || cudaGetDevice(&device) != cudaSuccess) return refuse(NOT_INITIALIZED, "there is no device");
+    if (cudaGetDeviceCount(&count) != cudaSuccess || cudaGetDevice(&device) != cudaSuccess)
+        return refuse(NOT_INITIALIZED, "there is no device");
     *out = new cn_dnn_handle{device, nullptr};
     all().handles.add(*out);
     return SUCCESS;
@@ -182,9 +191,12 @@ cn_dnn_status cudnnSetTensorNdDescriptor(cn_dnn_tensor_t t, int type, int ndim, 
     if (!all().tensors.has(t)) return refuse(BAD_PARAM, "a tensor descriptor that is none");
     if (!dims || !strides) return refuse(BAD_PARAM_NULL_POINTER, "a tensor descriptor without dimensions or strides");
     if (size_of(type) == 0) return refuse(BAD_PARAM, "a tensor descriptor of type %d", type);
-    if (ndim < 3 || ndim > MOST_DIMS) return refuse(NOT_SUPPORTED, "a tensor descriptor of %d dimensions; the library has 3 to %d", ndim, MOST_DIMS);
+    if (ndim < 3 || ndim > MOST_DIMS)
+        return refuse(NOT_SUPPORTED, "a tensor descriptor of %d dimensions; the library has 3 to %d", ndim, MOST_DIMS);
     for (int i = 0; i < ndim; i++) {
-        if (dims[i] < 1 || strides[i] < 1) return refuse(BAD_PARAM, "dimension %d of a tensor descriptor is %d with stride %d", i, dims[i], strides[i]);
+        if (dims[i] < 1 || strides[i] < 1)
+            return refuse(BAD_PARAM, "dimension %d of a tensor descriptor is %d with stride %d", i, dims[i],
+                          strides[i]);
     }
     t->type = type;
     t->dims.assign(dims, dims + ndim);
@@ -194,9 +206,11 @@ cn_dnn_status cudnnSetTensorNdDescriptor(cn_dnn_tensor_t t, int type, int ndim, 
 
 cn_dnn_status cudnnGetTensorNdDescriptor(cn_dnn_tensor_t t, int room, int* type, int* ndim, int dims[], int strides[]) {
     if (!all().tensors.has(t)) return refuse(BAD_PARAM, "a tensor descriptor that is none");
-    if (!type || !ndim || !dims || !strides) return refuse(BAD_PARAM_NULL_POINTER, "no place for what a tensor descriptor holds");
+    if (!type || !ndim || !dims || !strides)
+        return refuse(BAD_PARAM_NULL_POINTER, "no place for what a tensor descriptor holds");
     if (t->type < 0) return refuse(BAD_PARAM, "a tensor descriptor that was never set");
-    if (room < 0 || room > MOST_DIMS) return refuse(NOT_SUPPORTED, "%d dimensions of a tensor descriptor are asked for", room);
+    if (room < 0 || room > MOST_DIMS)
+        return refuse(NOT_SUPPORTED, "%d dimensions of a tensor descriptor are asked for", room);
     *type = t->type;
     *ndim = static_cast<int>(t->dims.size());
     for (int i = 0; i < room && i < *ndim; i++) {
@@ -220,7 +234,8 @@ cn_dnn_status cudnnDestroyDropoutDescriptor(cn_dnn_dropout_t dropout) {
 }
 
 /* States are random numbers of training; without them a rate is kept for inference, where it means nothing. */
-cn_dnn_status cudnnSetDropoutDescriptor(cn_dnn_dropout_t dropout, cn_dnn_handle_t handle, float rate, void* states, size_t, unsigned long long) {
+cn_dnn_status cudnnSetDropoutDescriptor(cn_dnn_dropout_t dropout, cn_dnn_handle_t handle, float rate, void* states,
+                                        size_t, unsigned long long) {
     if (!all().dropouts.has(dropout)) return refuse(BAD_PARAM, "a dropout descriptor that is none");
     cn_dnn_status st = check_handle(handle);
     if (st != SUCCESS) return st;

@@ -1,5 +1,5 @@
-/* Descriptors of cuDNN's graph interface on host execution: one table says which attributes each kind has, of which type and how many. What an
- * attribute means is looked at when the descriptor is finalized. */
+/* Descriptors of cuDNN's graph interface on host execution: one table says which attributes each kind has, of which
+ * type and how many. What an attribute means is looked at when the descriptor is finalized. */
 #include <string.h>
 
 #include "kernels/host/cudnn_parts.h"
@@ -48,7 +48,7 @@ struct rule {
     const char* name;
 };
 #define RULE(kind, attribute, type, least, most, needed) \
-    {CN_DNN_BACKEND_##kind##_DESCRIPTOR, CN_DNN_ATTR_##attribute, CN_DNN_TYPE_##type, least, most, needed, #attribute}
+    { CN_DNN_BACKEND_##kind##_DESCRIPTOR, CN_DNN_ATTR_##attribute, CN_DNN_TYPE_##type, least, most, needed, #attribute }
 const rule rules[] = {
     RULE(TENSOR, TENSOR_DATA_TYPE, DATA_TYPE, 1, 1, true),
     RULE(TENSOR, TENSOR_DIMENSIONS, INT64, 1, MOST_DIMS, true),
@@ -157,19 +157,27 @@ cn_dnn_status finalize_tensor(descriptor* d) {
     t->alignment = value<int64_t>(*d, CN_DNN_ATTR_TENSOR_BYTE_ALIGNMENT);
     t->is_virtual = value<unsigned char>(*d, CN_DNN_ATTR_TENSOR_IS_VIRTUAL) != 0;
     t->by_value = value<unsigned char>(*d, CN_DNN_ATTR_TENSOR_IS_BY_VALUE) != 0;
-    if (size_of(t->type) == 0) return refuse(NOT_SUPPORTED_DATA_TYPE, "tensor %lld is of type %d", static_cast<long long>(t->id), t->type);
-    if (t->dims.size() != t->strides.size()) return refuse(BAD_PARAM, "tensor %lld has %zu dimensions and %zu strides", static_cast<long long>(t->id), t->dims.size(), t->strides.size());
+    if (size_of(t->type) == 0)
+        return refuse(NOT_SUPPORTED_DATA_TYPE, "tensor %lld is of type %d", static_cast<long long>(t->id), t->type);
+    if (t->dims.size() != t->strides.size())
+        return refuse(BAD_PARAM, "tensor %lld has %zu dimensions and %zu strides", static_cast<long long>(t->id),
+                      t->dims.size(), t->strides.size());
     for (size_t i = 0; i < t->dims.size(); i++) {
         if (t->dims[i] < 1 || t->strides[i] < 1) {
-            return refuse(BAD_PARAM, "dimension %zu of tensor %lld is %lld with stride %lld", i, static_cast<long long>(t->id), static_cast<long long>(t->dims[i]),
+            return refuse(BAD_PARAM, "dimension %zu of tensor %lld is %lld with stride %lld", i,
+                          static_cast<long long>(t->id), static_cast<long long>(t->dims[i]),
                           static_cast<long long>(t->strides[i]));
         }
     }
     if (!is_power_of_two(t->alignment) || t->alignment % static_cast<int64_t>(size_of(t->type)) != 0) {
-        return refuse(BAD_PARAM, "an alignment of %lld bytes of tensor %lld", static_cast<long long>(t->alignment), static_cast<long long>(t->id));
+        return refuse(BAD_PARAM, "an alignment of %lld bytes of tensor %lld", static_cast<long long>(t->alignment),
+                      static_cast<long long>(t->id));
     }
-    if (t->is_virtual && t->by_value) return refuse(BAD_PARAM, "tensor %lld is virtual and given by value", static_cast<long long>(t->id));
-    if (t->by_value && extent(t->dims, t->strides) != 1) return refuse(BAD_PARAM, "tensor %lld is given by value but has several elements", static_cast<long long>(t->id));
+    if (t->is_virtual && t->by_value)
+        return refuse(BAD_PARAM, "tensor %lld is virtual and given by value", static_cast<long long>(t->id));
+    if (t->by_value && extent(t->dims, t->strides) != 1)
+        return refuse(BAD_PARAM, "tensor %lld is given by value but has several elements",
+                      static_cast<long long>(t->id));
     d->as_tensor = t;
     return SUCCESS;
 }
@@ -182,14 +190,18 @@ cn_dnn_status finalize_convolution(descriptor* d) {
     c.before = values<int64_t>(*d, CN_DNN_ATTR_CONVOLUTION_PRE_PADDINGS);
     c.after = values<int64_t>(*d, CN_DNN_ATTR_CONVOLUTION_POST_PADDINGS);
     if (n != c.dilations.size() || n != c.strides.size() || n != c.before.size() || n != c.after.size()) {
-        return refuse(BAD_PARAM, "a convolution of %zu spatial axes with other counts of dilations, strides or paddings", n);
+        return refuse(BAD_PARAM,
+                      "a convolution of %zu spatial axes with other counts of dilations, strides or paddings", n);
     }
     if (n != 2 && n != 3) return refuse(NOT_SUPPORTED, "a convolution of %zu spatial axes", n);
     for (size_t i = 0; i < n; i++) {
-        if (c.dilations[i] < 1 || c.strides[i] < 1 || c.before[i] < 0 || c.after[i] < 0) return refuse(BAD_PARAM, "a dilation, stride or padding of axis %zu", i);
+        if (c.dilations[i] < 1 || c.strides[i] < 1 || c.before[i] < 0 || c.after[i] < 0)
+            return refuse(BAD_PARAM, "a dilation, stride or padding of axis %zu", i);
     }
-    if (value<int>(*d, CN_DNN_ATTR_CONVOLUTION_CONV_MODE) != CN_DNN_CROSS_CORRELATION) return refuse(NOT_SUPPORTED, "a convolution whose filter is turned round");
-    if (value<int>(*d, CN_DNN_ATTR_CONVOLUTION_COMP_TYPE) != CN_DNN_DATA_FLOAT) return refuse(NOT_SUPPORTED_DATA_TYPE, "a convolution that does not compute in float");
+    if (value<int>(*d, CN_DNN_ATTR_CONVOLUTION_CONV_MODE) != CN_DNN_CROSS_CORRELATION)
+        return refuse(NOT_SUPPORTED, "a convolution whose filter is turned round");
+    if (value<int>(*d, CN_DNN_ATTR_CONVOLUTION_COMP_TYPE) != CN_DNN_DATA_FLOAT)
+        return refuse(NOT_SUPPORTED_DATA_TYPE, "a convolution that does not compute in float");
     d->as_convolution = c;
     return SUCCESS;
 }
@@ -199,7 +211,8 @@ cn_dnn_status finalize_pointwise(descriptor* d) {
     if (d->mode != CN_DNN_POINTWISE_ADD && d->mode != CN_DNN_POINTWISE_MUL && d->mode != CN_DNN_POINTWISE_RELU_FWD) {
         return refuse(NOT_SUPPORTED, "a pointwise operation of mode %d", d->mode);
     }
-    if (value<int>(*d, CN_DNN_ATTR_POINTWISE_MATH_PREC) != CN_DNN_DATA_FLOAT) return refuse(NOT_SUPPORTED_DATA_TYPE, "a pointwise operation that does not compute in float");
+    if (value<int>(*d, CN_DNN_ATTR_POINTWISE_MATH_PREC) != CN_DNN_DATA_FLOAT)
+        return refuse(NOT_SUPPORTED_DATA_TYPE, "a pointwise operation that does not compute in float");
     return SUCCESS;
 }
 
@@ -207,7 +220,8 @@ cn_dnn_status finalize_pointwise(descriptor* d) {
 cn_dnn_status take_tensor(const descriptor& d, int attribute, std::shared_ptr<const tensor>* out) {
     const descriptor* from = part(d, attribute);
     if (!from) return SUCCESS;
-    if (from->kind != CN_DNN_BACKEND_TENSOR_DESCRIPTOR) return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a descriptor of %s where a TENSOR belongs", name_of(from->kind));
+    if (from->kind != CN_DNN_BACKEND_TENSOR_DESCRIPTOR)
+        return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a descriptor of %s where a TENSOR belongs", name_of(from->kind));
     *out = from->as_tensor;
     return SUCCESS;
 }
@@ -226,23 +240,34 @@ cn_dnn_status finalize_operation(descriptor* d) {
     op->kind = d->kind;
     if (d->kind == CN_DNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR) {
         const descriptor* conv = part(*d, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC);
-        if (conv->kind != CN_DNN_BACKEND_CONVOLUTION_DESCRIPTOR) return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a convolution without a descriptor of CONVOLUTION");
+        if (conv->kind != CN_DNN_BACKEND_CONVOLUTION_DESCRIPTOR)
+            return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a convolution without a descriptor of CONVOLUTION");
         op->conv = conv->as_convolution;
-        if (value<float>(*d, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA) != 1 || value<float>(*d, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA) != 0) {
+        if (value<float>(*d, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA) != 1 ||
+            value<float>(*d, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA) != 0) {
             return refuse(NOT_SUPPORTED, "a convolution with another alpha than 1 or beta than 0");
         }
-        st = take_tensors(*d, {CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, -1, -1, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
+        st = take_tensors(*d,
+                          {CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, -1,
+                           -1, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
                           op.get());
         if (st == SUCCESS) st = check_convolution(*op);
     } else if (d->kind == CN_DNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) {
         const descriptor* pointwise = part(*d, CN_DNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
-        if (pointwise->kind != CN_DNN_BACKEND_POINTWISE_DESCRIPTOR) return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a pointwise operation without a descriptor of POINTWISE");
+        if (pointwise->kind != CN_DNN_BACKEND_POINTWISE_DESCRIPTOR)
+            return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a pointwise operation without a descriptor of POINTWISE");
         op->mode = pointwise->mode;
-        st = take_tensors(*d, {CN_DNN_ATTR_OPERATION_POINTWISE_XDESC, CN_DNN_ATTR_OPERATION_POINTWISE_BDESC, -1, -1, CN_DNN_ATTR_OPERATION_POINTWISE_YDESC}, op.get());
+        st = take_tensors(*d,
+                          {CN_DNN_ATTR_OPERATION_POINTWISE_XDESC, CN_DNN_ATTR_OPERATION_POINTWISE_BDESC, -1, -1,
+                           CN_DNN_ATTR_OPERATION_POINTWISE_YDESC},
+                          op.get());
         if (st == SUCCESS) st = check_pointwise(*op);
     } else {
-        st = take_tensors(*d, {CN_DNN_ATTR_OPERATION_SDPA_FWD_QDESC, CN_DNN_ATTR_OPERATION_SDPA_FWD_KDESC, CN_DNN_ATTR_OPERATION_SDPA_FWD_VDESC,
-                               CN_DNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC, CN_DNN_ATTR_OPERATION_SDPA_FWD_ODESC}, op.get());
+        st = take_tensors(*d,
+                          {CN_DNN_ATTR_OPERATION_SDPA_FWD_QDESC, CN_DNN_ATTR_OPERATION_SDPA_FWD_KDESC,
+                           CN_DNN_ATTR_OPERATION_SDPA_FWD_VDESC, CN_DNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC,
+                           CN_DNN_ATTR_OPERATION_SDPA_FWD_ODESC},
+                          op.get());
         if (st == SUCCESS) st = check_attention(*op);
     }
     if (st == SUCCESS) d->as_operation = op;
@@ -255,7 +280,9 @@ cn_dnn_status finalize_graph(descriptor* d) {
     cn_dnn_status st = check_handle(handle);
     if (st != SUCCESS) return st;
     for (const auto& op : d->set[CN_DNN_ATTR_OPERATIONGRAPH_OPS].descriptors) {
-        if (!op->as_operation) return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a descriptor of %s where an operation belongs", name_of(op->kind));
+        if (!op->as_operation)
+            return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a descriptor of %s where an operation belongs",
+                          name_of(op->kind));
         g->ops.push_back(*op->as_operation);
     }
     g->device = handle->device;
@@ -266,7 +293,9 @@ cn_dnn_status finalize_graph(descriptor* d) {
 
 cn_dnn_status finalize_heuristic(descriptor* d) {
     const descriptor* from = part(*d, CN_DNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
-    if (!from->as_graph) return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a descriptor of %s where an OPERATIONGRAPH belongs", name_of(from->kind));
+    if (!from->as_graph)
+        return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a descriptor of %s where an OPERATIONGRAPH belongs",
+                      name_of(from->kind));
     d->as_graph = from->as_graph;
     return engines_of(*d->as_graph, value<int>(*d, CN_DNN_ATTR_ENGINEHEUR_MODE), &d->engines);
 }
@@ -276,9 +305,12 @@ cn_dnn_status finalize_plan(descriptor* d) {
     const descriptor* config = part(*d, CN_DNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
     cn_dnn_status st = check_handle(handle);
     if (st != SUCCESS) return st;
-    if (config->kind != CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR) return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a plan of a descriptor of %s", name_of(config->kind));
-    if (config->as_graph->device != handle->device) return refuse(BAD_PARAM, "a plan for another device than that of its graph");
-    if (!config->engines[0].builds) return refuse(NOT_SUPPORTED, "the engine '%s' cannot be built, which happens", config->engines[0].name);
+    if (config->kind != CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR)
+        return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a plan of a descriptor of %s", name_of(config->kind));
+    if (config->as_graph->device != handle->device)
+        return refuse(BAD_PARAM, "a plan for another device than that of its graph");
+    if (!config->engines[0].builds)
+        return refuse(NOT_SUPPORTED, "the engine '%s' cannot be built, which happens", config->engines[0].name);
     d->as_graph = config->as_graph;
     d->engines = config->engines;
     return SUCCESS;
@@ -286,8 +318,10 @@ cn_dnn_status finalize_plan(descriptor* d) {
 
 cn_dnn_status finalize_pack(descriptor* d) {
     std::vector<int64_t> ids = values<int64_t>(*d, CN_DNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
-    if (ids.size() != values<void*>(*d, CN_DNN_ATTR_VARIANT_PACK_DATA_POINTERS).size()) return refuse(BAD_PARAM, "a variant pack of other counts of ids and pointers");
-    if (std::set<int64_t>(ids.begin(), ids.end()).size() != ids.size()) return refuse(BAD_PARAM_DUPLICATED_ENTRIES, "a variant pack names an id twice");
+    if (ids.size() != values<void*>(*d, CN_DNN_ATTR_VARIANT_PACK_DATA_POINTERS).size())
+        return refuse(BAD_PARAM, "a variant pack of other counts of ids and pointers");
+    if (std::set<int64_t>(ids.begin(), ids.end()).size() != ids.size())
+        return refuse(BAD_PARAM_DUPLICATED_ENTRIES, "a variant pack names an id twice");
     return SUCCESS;
 }
 
@@ -301,7 +335,8 @@ cn_dnn_status finalize(descriptor* d) {
         case CN_DNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR: return finalize_plan(d);
         case CN_DNN_BACKEND_VARIANT_PACK_DESCRIPTOR: return finalize_pack(d);
         case CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR:
-        case CN_DNN_BACKEND_ENGINE_DESCRIPTOR: return refuse(NOT_SUPPORTED, "%s of the caller's own; they come from the heuristic", name_of(d->kind));
+        case CN_DNN_BACKEND_ENGINE_DESCRIPTOR:
+            return refuse(NOT_SUPPORTED, "%s of the caller's own; they come from the heuristic", name_of(d->kind));
         default: return finalize_operation(d);
     }
 }
@@ -320,9 +355,14 @@ cn_dnn_status answer(const std::vector<T>& from, int64_t room, int64_t* count, v
 cn_dnn_status answer_engines(const descriptor& d, int kind, int64_t room, int64_t* count, void* out) {
     for (size_t i = 0; i < d.engines.size() && static_cast<int64_t>(i) < room; i++) {
         std::shared_ptr<descriptor> to = find(static_cast<void**>(out)[i]);
-        if (!to) return refuse(BAD_PARAM_NULL_POINTER, "the caller has to create the descriptors that are filled; number %zu is none", i);
-        if (to->kind != kind) return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a descriptor of %s is to be filled, %s is wanted", name_of(to->kind), name_of(kind));
-        if (to->final) return refuse(BAD_PARAM, "the descriptor of %s that is to be filled is finalized", name_of(kind));
+        if (!to)
+            return refuse(BAD_PARAM_NULL_POINTER,
+                          "the caller has to create the descriptors that are filled; number %zu is none", i);
+        if (to->kind != kind)
+            return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a descriptor of %s is to be filled, %s is wanted",
+                          name_of(to->kind), name_of(kind));
+        if (to->final)
+            return refuse(BAD_PARAM, "the descriptor of %s that is to be filled is finalized", name_of(kind));
         to->as_graph = d.as_graph;
         to->engines = {d.engines[i]};
         to->final = true;
@@ -347,10 +387,16 @@ const question questions[] = {
 cn_dnn_status check_operand(const tensor& t, const void* address) {
     long long id = t.id;
     if (!address) return refuse(BAD_PARAM_NULL_POINTER, "tensor %lld has no memory", id);
-    if (t.by_value) return cn_host::is_device(address, t.bytes()) ? refuse(BAD_PARAM, "tensor %lld is given by value, but lies on the device", id) : SUCCESS;
-    if (!cn_host::is_device(address, t.bytes())) return refuse(BAD_PARAM, "tensor %lld, %zu bytes at %p, does not lie in a block of the device", id, t.bytes(), address);
+    if (t.by_value)
+        return cn_host::is_device(address, t.bytes())
+                   ? refuse(BAD_PARAM, "tensor %lld is given by value, but lies on the device", id)
+                   : SUCCESS;
+    if (!cn_host::is_device(address, t.bytes()))
+        return refuse(BAD_PARAM, "tensor %lld, %zu bytes at %p, does not lie in a block of the device", id, t.bytes(),
+                      address);
     if (reinterpret_cast<uintptr_t>(address) % static_cast<uintptr_t>(t.alignment) != 0) {
-        return refuse(BAD_PARAM_MISALIGNED_POINTER, "tensor %lld at %p is not aligned to %lld bytes as promised", id, address, static_cast<long long>(t.alignment));
+        return refuse(BAD_PARAM_MISALIGNED_POINTER, "tensor %lld at %p is not aligned to %lld bytes as promised", id,
+                      address, static_cast<long long>(t.alignment));
     }
     return SUCCESS;
 }
@@ -362,37 +408,49 @@ cn_dnn_status check_apart(const graph& g, const memory& m, const std::vector<std
     for (const auto& t : given) {
         const void* x = m.at(t->id);
         if (t->id == out.id || t->by_value || !overlap(x, t->bytes(), y, out.bytes())) continue;
-        bool summand = g.ops.back().kind == CN_DNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR && t->id != g.ops[0].in[0]->id && t->id != g.ops[0].in[1]->id;
+        bool summand = g.ops.back().kind == CN_DNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR &&
+                       t->id != g.ops[0].in[0]->id && t->id != g.ops[0].in[1]->id;
         if (!summand || x != y || t->type != out.type || t->dims != out.dims || t->strides != out.strides) {
-            return refuse(BAD_PARAM, "tensor %lld, the result, overlaps tensor %lld", static_cast<long long>(out.id), static_cast<long long>(t->id));
+            return refuse(BAD_PARAM, "tensor %lld, the result, overlaps tensor %lld", static_cast<long long>(out.id),
+                          static_cast<long long>(t->id));
         }
     }
     return SUCCESS;
 }
 
-cn_dnn_status check_workspace(const engine& e, void* workspace, const memory& m, const std::vector<std::shared_ptr<const tensor>>& given) {
+cn_dnn_status check_workspace(const engine& e, void* workspace, const memory& m,
+                              const std::vector<std::shared_ptr<const tensor>>& given) {
     size_t bytes = static_cast<size_t>(e.workspace);
     if (bytes == 0) return SUCCESS;
     if (!workspace) return refuse(BAD_PARAM_NULL_POINTER, "no workspace, of which the plan needs %zu bytes", bytes);
-    if (!cn_host::is_device(workspace, bytes)) return refuse(BAD_PARAM_SIZE_INSUFFICIENT, "the workspace, %zu bytes at %p, does not lie in a block of the device", bytes, workspace);
-    if (reinterpret_cast<uintptr_t>(workspace) % WORKSPACE_ALIGNMENT != 0) return refuse(BAD_PARAM_MISALIGNED_POINTER, "the workspace at %p is not aligned to %d bytes", workspace, WORKSPACE_ALIGNMENT);
+    if (!cn_host::is_device(workspace, bytes))
+        return refuse(BAD_PARAM_SIZE_INSUFFICIENT,
+                      "the workspace, %zu bytes at %p, does not lie in a block of the device", bytes, workspace);
+    if (reinterpret_cast<uintptr_t>(workspace) % WORKSPACE_ALIGNMENT != 0)
+        return refuse(BAD_PARAM_MISALIGNED_POINTER, "the workspace at %p is not aligned to %d bytes", workspace,
+                      WORKSPACE_ALIGNMENT);
     for (const auto& t : given) {
-        if (!t->by_value && overlap(workspace, bytes, m.at(t->id), t->bytes())) return refuse(BAD_PARAM, "the workspace overlaps tensor %lld", static_cast<long long>(t->id));
+        if (!t->by_value && overlap(workspace, bytes, m.at(t->id), t->bytes()))
+            return refuse(BAD_PARAM, "the workspace overlaps tensor %lld", static_cast<long long>(t->id));
     }
     return SUCCESS;
 }
 
 /* What the pack gives to each tensor of the graph. */
-cn_dnn_status take_memory(const descriptor& pack, const std::vector<std::shared_ptr<const tensor>>& given, memory* out) {
+cn_dnn_status take_memory(const descriptor& pack, const std::vector<std::shared_ptr<const tensor>>& given,
+                          memory* out) {
     std::vector<int64_t> ids = values<int64_t>(pack, CN_DNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
     std::vector<void*> addresses = values<void*>(pack, CN_DNN_ATTR_VARIANT_PACK_DATA_POINTERS);
     for (size_t i = 0; i < ids.size(); i++) (*out)[ids[i]] = addresses[i];
     for (const auto& t : given) {
-        if (!out->count(t->id)) return refuse(BAD_PARAM, "the variant pack has no memory for tensor %lld", static_cast<long long>(t->id));
+        if (!out->count(t->id))
+            return refuse(BAD_PARAM, "the variant pack has no memory for tensor %lld", static_cast<long long>(t->id));
         cn_dnn_status st = check_operand(*t, out->at(t->id));
         if (st != SUCCESS) return st;
     }
-    if (out->size() != given.size()) return refuse(BAD_PARAM, "the variant pack has memory for a tensor that the graph does not have, or that is virtual");
+    if (out->size() != given.size())
+        return refuse(BAD_PARAM,
+                      "the variant pack has memory for a tensor that the graph does not have, or that is virtual");
     return SUCCESS;
 }
 
@@ -432,22 +490,30 @@ cn_dnn_status cudnnBackendDestroyDescriptor(cn_dnn_descriptor d) {
     return last ? SUCCESS : refuse(BAD_PARAM, "a descriptor that is none");
 }
 
-cn_dnn_status cudnnBackendSetAttribute(cn_dnn_descriptor handle, int attribute, int type, int64_t count, const void* values) {
+cn_dnn_status cudnnBackendSetAttribute(cn_dnn_descriptor handle, int attribute, int type, int64_t count,
+                                       const void* values) {
     std::shared_ptr<descriptor> d = find(handle);
     const rule* r = nullptr;
     cn_dnn::attribute set;
     if (!d) return refuse(BAD_PARAM_NULL_POINTER, "an attribute of a descriptor that is none");
-    if (d->final) return refuse(BAD_PARAM, "attribute %d is set after the descriptor of %s was finalized", attribute, name_of(d->kind));
+    if (d->final)
+        return refuse(BAD_PARAM, "attribute %d is set after the descriptor of %s was finalized", attribute,
+                      name_of(d->kind));
     for (const rule& candidate : rules) {
         if (candidate.kind == d->kind && candidate.attribute == attribute) r = &candidate;
     }
-    if (!r) return refuse(BAD_PARAM, "a descriptor of %s has no attribute %d that can be set, or it is not supported here", name_of(d->kind), attribute);
-    if (type != r->type) return refuse(BAD_PARAM_ATTRIBUTE_TYPE, "%s is given as type %d, not %d", r->name, type, r->type);
-    if (count < r->least || count > r->most) return refuse(BAD_PARAM, "%lld elements of %s", static_cast<long long>(count), r->name);
+    if (!r)
+        return refuse(BAD_PARAM, "a descriptor of %s has no attribute %d that can be set, or it is not supported here",
+                      name_of(d->kind), attribute);
+    if (type != r->type)
+        return refuse(BAD_PARAM_ATTRIBUTE_TYPE, "%s is given as type %d, not %d", r->name, type, r->type);
+    if (count < r->least || count > r->most)
+        return refuse(BAD_PARAM, "%lld elements of %s", static_cast<long long>(count), r->name);
     if (!values) return refuse(BAD_PARAM_NULL_POINTER, "no elements of %s", r->name);
     set.type = type;
     set.count = count;
-    set.bytes.assign(static_cast<const unsigned char*>(values), static_cast<const unsigned char*>(values) + static_cast<size_t>(count) * element_bytes(type));
+    set.bytes.assign(static_cast<const unsigned char*>(values),
+                     static_cast<const unsigned char*>(values) + static_cast<size_t>(count) * element_bytes(type));
     for (int64_t i = 0; type == CN_DNN_TYPE_BACKEND_DESCRIPTOR && i < count; i++) {
         std::shared_ptr<descriptor> element = find(static_cast<void* const*>(values)[i]);
         if (!element) return refuse(BAD_PARAM_NULL_POINTER, "%s is no descriptor", r->name);
@@ -458,20 +524,29 @@ cn_dnn_status cudnnBackendSetAttribute(cn_dnn_descriptor handle, int attribute, 
     return SUCCESS;
 }
 
-cn_dnn_status cudnnBackendGetAttribute(cn_dnn_descriptor handle, int attribute, int type, int64_t room, int64_t* count, void* values) {
+cn_dnn_status cudnnBackendGetAttribute(cn_dnn_descriptor handle, int attribute, int type, int64_t room, int64_t* count,
+                                       void* values) {
     std::shared_ptr<descriptor> d = find(handle);
     const question* q = nullptr;
     if (!d) return refuse(BAD_PARAM_NULL_POINTER, "an attribute of a descriptor that is none is asked for");
-    if (!d->final) return refuse(NOT_INITIALIZED, "attribute %d of a descriptor of %s that is not finalized is asked for", attribute, name_of(d->kind));
+    if (!d->final)
+        return refuse(NOT_INITIALIZED, "attribute %d of a descriptor of %s that is not finalized is asked for",
+                      attribute, name_of(d->kind));
     for (const question& candidate : questions) {
         if (candidate.kind == d->kind && candidate.attribute == attribute) q = &candidate;
     }
-    if (!q) return refuse(NOT_SUPPORTED, "attribute %d of a descriptor of %s is asked for", attribute, name_of(d->kind));
-    if (type != q->type) return refuse(BAD_PARAM_ATTRIBUTE_TYPE, "attribute %d is asked for as type %d, not %d", attribute, type, q->type);
-    if (!count || room < 0 || (room > 0 && !values)) return refuse(BAD_PARAM_NULL_POINTER, "no place for the elements of attribute %d or their count", attribute);
+    if (!q)
+        return refuse(NOT_SUPPORTED, "attribute %d of a descriptor of %s is asked for", attribute, name_of(d->kind));
+    if (type != q->type)
+        return refuse(BAD_PARAM_ATTRIBUTE_TYPE, "attribute %d is asked for as type %d, not %d", attribute, type,
+                      q->type);
+    if (!count || room < 0 || (room > 0 && !values))
+        return refuse(BAD_PARAM_NULL_POINTER, "no place for the elements of attribute %d or their count", attribute);
     switch (attribute) {
-        case CN_DNN_ATTR_ENGINEHEUR_RESULTS: return answer_engines(*d, CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR, room, count, values);
-        case CN_DNN_ATTR_ENGINECFG_ENGINE: return answer_engines(*d, CN_DNN_BACKEND_ENGINE_DESCRIPTOR, room, count, values);
+        case CN_DNN_ATTR_ENGINEHEUR_RESULTS:
+            return answer_engines(*d, CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR, room, count, values);
+        case CN_DNN_ATTR_ENGINECFG_ENGINE:
+            return answer_engines(*d, CN_DNN_BACKEND_ENGINE_DESCRIPTOR, room, count, values);
         case CN_DNN_ATTR_ENGINE_NUMERICAL_NOTE: return answer(d->engines[0].numerical, room, count, values);
         case CN_DNN_ATTR_ENGINE_BEHAVIOR_NOTE: return answer(d->engines[0].behavior, room, count, values);
         default: return answer(std::vector<int64_t>{d->engines[0].workspace}, room, count, values);
@@ -483,14 +558,16 @@ cn_dnn_status cudnnBackendFinalize(cn_dnn_descriptor handle) {
     if (!d) return refuse(BAD_PARAM_NULL_POINTER, "a descriptor that is none is finalized");
     if (d->final) return refuse(BAD_PARAM, "a descriptor of %s is finalized twice", name_of(d->kind));
     for (const rule& r : rules) {
-        if (r.kind == d->kind && r.needed && !d->set.count(r.attribute)) return refuse(BAD_PARAM, "%s lacks %s", name_of(d->kind), r.name);
+        if (r.kind == d->kind && r.needed && !d->set.count(r.attribute))
+            return refuse(BAD_PARAM, "%s lacks %s", name_of(d->kind), r.name);
     }
     cn_dnn_status st = finalize(d.get());
     d->final = st == SUCCESS;
     return st;
 }
 
-cn_dnn_status cudnnBackendExecute(cn_dnn_handle_t handle, cn_dnn_descriptor plan_handle, cn_dnn_descriptor pack_handle) {
+cn_dnn_status cudnnBackendExecute(cn_dnn_handle_t handle, cn_dnn_descriptor plan_handle,
+                                  cn_dnn_descriptor pack_handle) {
     std::shared_ptr<descriptor> plan = find(plan_handle), pack = find(pack_handle);
     memory m;
     std::vector<cn_host::use> uses;
@@ -498,12 +575,18 @@ cn_dnn_status cudnnBackendExecute(cn_dnn_handle_t handle, cn_dnn_descriptor plan
     cn_dnn_status st = check_handle(handle);
     if (st != SUCCESS) return st;
     if (!plan || !pack) return refuse(BAD_PARAM_NULL_POINTER, "a plan or a variant pack that is none");
-    if (plan->kind != CN_DNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR || pack->kind != CN_DNN_BACKEND_VARIANT_PACK_DESCRIPTOR) {
-        return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "descriptors of %s and %s are run", name_of(plan->kind), name_of(pack->kind));
+    if (plan->kind != CN_DNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR ||
+        pack->kind != CN_DNN_BACKEND_VARIANT_PACK_DESCRIPTOR) {
+        return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "descriptors of %s and %s are run", name_of(plan->kind),
+                      name_of(pack->kind));
     }
-    if (!plan->final || !pack->final) return refuse(BAD_PARAM_NOT_FINALIZED, "a plan or a variant pack that is not finalized is run");
-    if (plan->as_graph->device != handle->device) return refuse(BAD_PARAM, "a plan of device %d is run by a handle of device %d", plan->as_graph->device, handle->device);
-    if (!handle->stream) return refuse(BAD_PARAM_STREAM_MISMATCH, "the handle has no stream, and there is no default one");
+    if (!plan->final || !pack->final)
+        return refuse(BAD_PARAM_NOT_FINALIZED, "a plan or a variant pack that is not finalized is run");
+    if (plan->as_graph->device != handle->device)
+        return refuse(BAD_PARAM, "a plan of device %d is run by a handle of device %d", plan->as_graph->device,
+                      handle->device);
+    if (!handle->stream)
+        return refuse(BAD_PARAM_STREAM_MISMATCH, "the handle has no stream, and there is no default one");
     std::vector<std::shared_ptr<const tensor>> given = plan->as_graph->given();
     void* workspace = value<void*>(*pack, CN_DNN_ATTR_VARIANT_PACK_WORKSPACE);
     engine e = plan->engines[0];
@@ -518,11 +601,12 @@ cn_dnn_status cudnnBackendExecute(cn_dnn_handle_t handle, cn_dnn_descriptor plan
     }
     if (e.workspace > 0) uses.push_back({workspace, 1});
     std::shared_ptr<const graph> g = plan->as_graph;
-    return status_of(cn_host::enqueue(handle->stream, "cudnnBackendExecute", std::move(uses), [g, e, m, by_value, workspace] {
-        memory now = m;
-        for (const auto& v : by_value) now[v.first] = const_cast<char*>(v.second.data());
-        if (e.workspace > 0) memset(workspace, 0xFF, static_cast<size_t>(e.workspace));
-        run_graph(*g, e, now);
-        return cudaSuccess;
-    }));
+    return status_of(
+        cn_host::enqueue(handle->stream, "cudnnBackendExecute", std::move(uses), [g, e, m, by_value, workspace] {
+            memory now = m;
+            for (const auto& v : by_value) now[v.first] = const_cast<char*>(v.second.data());
+            if (e.workspace > 0) memset(workspace, 0xFF, static_cast<size_t>(e.workspace));
+            run_graph(*g, e, now);
+            return cudaSuccess;
+        }));
 }

@@ -1,8 +1,8 @@
-/* What the files of cuDNN's stand-in share. A descriptor that is finalized never changes; others hold it by shared_ptr, so that it may be
- * destroyed as soon as it has been given to the next one, which the library allows:
+/* What the files of cuDNN's stand-in share. A descriptor that is finalized never changes; others hold it by shared_ptr,
+ * so that it may be destroyed as soon as it has been given to the next one, which the library allows:
  *
  *     TENSOR, CONVOLUTION, POINTWISE -> OPERATION_... -> OPERATIONGRAPH -> ENGINEHEUR -> ENGINECFG -> EXECUTION_PLAN
- *                                                                                   \-> ENGINE (to be asked for its notes) */
+ *     ENGINECFG -> ENGINE, which is asked for its notes */
 #ifndef CN_KERNELS_HOST_CUDNN_PARTS_H
 #define CN_KERNELS_HOST_CUDNN_PARTS_H
 
@@ -31,29 +31,29 @@ struct cn_dnn_tensor {
 namespace cn_dnn {
 
 /* CUDNN_STATUS_ of each name. */
-#define CN_DNN_STATUSES(S) \
-    S(SUCCESS, 0) \
-    S(NOT_INITIALIZED, 1001) \
-    S(BAD_PARAM, 2000) \
-    S(BAD_PARAM_NULL_POINTER, 2002) \
-    S(BAD_PARAM_MISALIGNED_POINTER, 2003) \
-    S(BAD_PARAM_NOT_FINALIZED, 2004) \
-    S(BAD_PARAM_OUT_OF_BOUND, 2005) \
-    S(BAD_PARAM_SIZE_INSUFFICIENT, 2006) \
-    S(BAD_PARAM_STREAM_MISMATCH, 2007) \
-    S(BAD_PARAM_SHAPE_MISMATCH, 2008) \
-    S(BAD_PARAM_DUPLICATED_ENTRIES, 2009) \
-    S(BAD_PARAM_ATTRIBUTE_TYPE, 2010) \
-    S(BAD_PARAM_DESCRIPTOR_TYPE, 2012) \
-    S(NOT_SUPPORTED, 3000) \
-    S(NOT_SUPPORTED_GRAPH_PATTERN, 3001) \
-    S(NOT_SUPPORTED_SHAPE, 3002) \
-    S(NOT_SUPPORTED_DATA_TYPE, 3003) \
-    S(NOT_SUPPORTED_LAYOUT, 3004) \
-    S(INTERNAL_ERROR, 4000) \
-    S(INTERNAL_ERROR_HOST_ALLOCATION_FAILED, 4003) \
+#define CN_DNN_STATUSES(S)                           \
+    S(SUCCESS, 0)                                    \
+    S(NOT_INITIALIZED, 1001)                         \
+    S(BAD_PARAM, 2000)                               \
+    S(BAD_PARAM_NULL_POINTER, 2002)                  \
+    S(BAD_PARAM_MISALIGNED_POINTER, 2003)            \
+    S(BAD_PARAM_NOT_FINALIZED, 2004)                 \
+    S(BAD_PARAM_OUT_OF_BOUND, 2005)                  \
+    S(BAD_PARAM_SIZE_INSUFFICIENT, 2006)             \
+    S(BAD_PARAM_STREAM_MISMATCH, 2007)               \
+    S(BAD_PARAM_SHAPE_MISMATCH, 2008)                \
+    S(BAD_PARAM_DUPLICATED_ENTRIES, 2009)            \
+    S(BAD_PARAM_ATTRIBUTE_TYPE, 2010)                \
+    S(BAD_PARAM_DESCRIPTOR_TYPE, 2012)               \
+    S(NOT_SUPPORTED, 3000)                           \
+    S(NOT_SUPPORTED_GRAPH_PATTERN, 3001)             \
+    S(NOT_SUPPORTED_SHAPE, 3002)                     \
+    S(NOT_SUPPORTED_DATA_TYPE, 3003)                 \
+    S(NOT_SUPPORTED_LAYOUT, 3004)                    \
+    S(INTERNAL_ERROR, 4000)                          \
+    S(INTERNAL_ERROR_HOST_ALLOCATION_FAILED, 4003)   \
     S(INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED, 4004) \
-    S(EXECUTION_FAILED, 5000) \
+    S(EXECUTION_FAILED, 5000)                        \
     S(EXECUTION_FAILED_CUDART, 5003)
 
 enum status {
@@ -185,7 +185,7 @@ cn_dnn_status check_attention(const operation& op);
 /* Whether every virtual tensor is made once before it is used, and an id names one tensor. */
 cn_dnn_status check_graph(const graph& g);
 /* Runs a graph on memory that has been checked. */
-typedef std::map<int64_t, void*> memory;         /* of each id */
+typedef std::map<int64_t, void*> memory; /* of each id */
 void run_graph(const graph& g, const engine& e, const memory& m);
 
 }  // namespace cn_dnn

@@ -1,4 +1,5 @@
-/* The computations of cuDNN's graphs on host execution: products summed in double, rounded once to float, and spoilt as the engine's notes allow. */
+/* The computations of cuDNN's graphs on host execution: products summed in double, rounded once to float, and spoilt as
+ * the engine's notes allow. */
 #include <cuda_fp16.h>
 #include <math.h>
 
@@ -15,7 +16,9 @@ namespace {
 
 double half(double v) { return __half2float(__double2half(v)); }
 
-double round_input(spoil s, double v) { return s == SPOIL_TF32 ? static_cast<double>(round_bits(v, 10)) : s == SPOIL_HALF_INPUTS ? half(v) : v; }
+double round_input(spoil s, double v) {
+    return s == SPOIL_TF32 ? static_cast<double>(round_bits(v, 10)) : s == SPOIL_HALF_INPUTS ? half(v) : v;
+}
 
 /* A sum as the engine gives it; of a run whose number is odd, an order of summation has other rounding errors. */
 double round_sum(spoil s, double v, bool odd) {
@@ -35,7 +38,8 @@ bool odd_run() {
 /* A tensor's elements in the order of its dimensions, packed. */
 typedef std::vector<double> numbers;
 
-/* Calls f(offset, index) for each element: where it lies, and its number in the order of the dimensions. A repeated axis has stride 0. */
+/* Calls f(offset, index) for each element: where it lies, and its number in the order of the dimensions. A repeated
+ * axis has stride 0. */
 template <typename F>
 void each(const std::vector<int64_t>& dims, const std::vector<int64_t>& strides, F f) {
     std::vector<int64_t> at(dims.size(), 0);
@@ -102,7 +106,8 @@ numbers channels_last(const numbers& x, int64_t outer, int64_t channels, int64_t
     for (int64_t o = 0; o < outer; o++) {
         for (int64_t c = 0; c < channels; c++) {
             for (int64_t i = 0; i < inner; i++) {
-                out[static_cast<size_t>((o * inner + i) * channels + c)] = round_input(s, x[static_cast<size_t>((o * channels + c) * inner + i)]);
+                out[static_cast<size_t>((o * inner + i) * channels + c)] =
+                    round_input(s, x[static_cast<size_t>((o * channels + c) * inner + i)]);
             }
         }
     }
@@ -119,7 +124,8 @@ double dot(const double* x, const double* w, int64_t n) {
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-/* Where tap number k of the result's element number p reads: its number among the inputs of an item, or -1 in the padding. */
+/* Where tap number k of the result's element number p reads: its number among the inputs of an item, or -1 in the
+ * padding. */
 int64_t source(const space& s, int64_t p, int64_t k) {
     int64_t at[3];
     for (int i = 2; i >= 0; i--) {
@@ -133,9 +139,11 @@ int64_t source(const space& s, int64_t p, int64_t k) {
 
 numbers convolve(const operation& op, const numbers& x_given, const numbers& w_given, spoil spoils, bool odd) {
     space s(op);
-    int64_t batch = op.in[0]->dims[0], channels = op.in[0]->dims[1], filters = op.in[1]->dims[0], depth = op.in[1]->dims[1];
+    int64_t batch = op.in[0]->dims[0], channels = op.in[0]->dims[1], filters = op.in[1]->dims[0],
+            depth = op.in[1]->dims[1];
     int64_t each_group = filters / (channels / depth);
-    numbers x = channels_last(x_given, batch, channels, s.in(), spoils), w = channels_last(w_given, filters, depth, s.taps(), spoils);
+    numbers x = channels_last(x_given, batch, channels, s.in(), spoils),
+            w = channels_last(w_given, filters, depth, s.taps(), spoils);
     numbers y(static_cast<size_t>(batch * filters * s.out()));
     std::vector<int64_t> sources(static_cast<size_t>(s.taps()));
     for (int64_t item = 0; item < batch * s.out(); item++) {
@@ -145,7 +153,9 @@ numbers convolve(const operation& op, const numbers& x_given, const numbers& w_g
             double sum = 0;
             for (int64_t k = 0; k < s.taps(); k++) {
                 int64_t from = sources[static_cast<size_t>(k)];
-                if (from >= 0) sum += dot(&x[static_cast<size_t>((n * s.in() + from) * channels + f / each_group * depth)], &w[static_cast<size_t>((f * s.taps() + k) * depth)], depth);
+                if (from >= 0)
+                    sum += dot(&x[static_cast<size_t>((n * s.in() + from) * channels + f / each_group * depth)],
+                               &w[static_cast<size_t>((f * s.taps() + k) * depth)], depth);
             }
             y[static_cast<size_t>((n * filters + f) * s.out() + p)] = round_sum(spoils, sum, odd);
         }
@@ -155,20 +165,23 @@ numbers convolve(const operation& op, const numbers& x_given, const numbers& w_g
 
 void run_chain(const graph& g, const engine& e, const memory& m, bool odd) {
     const operation& conv = g.ops[0];
-    numbers y = convolve(conv, read(*conv.in[0], m.at(conv.in[0]->id), conv.in[0]->dims), read(*conv.in[1], m.at(conv.in[1]->id), conv.in[1]->dims), e.spoils, odd);
+    numbers y = convolve(conv, read(*conv.in[0], m.at(conv.in[0]->id), conv.in[0]->dims),
+                         read(*conv.in[1], m.at(conv.in[1]->id), conv.in[1]->dims), e.spoils, odd);
     for (size_t k = 1; k < g.ops.size(); k++) {
         const operation& op = g.ops[k];
         numbers b = op.in[1] ? read(*op.in[1], m.at(op.in[1]->id), op.out->dims) : numbers();
-        for (size_t i = 0; i < y.size(); i++) y[i] = op.in[1] ? static_cast<double>(static_cast<float>(y[i] + b[i])) : y[i] < 0 ? 0 : y[i];
+        for (size_t i = 0; i < y.size(); i++)
+            y[i] = op.in[1] ? static_cast<double>(static_cast<float>(y[i] + b[i])) : y[i] < 0 ? 0 : y[i];
     }
     write(*g.ops.back().out, m.at(g.ops.back().out->id), y);
 }
 
 /* ---- attention ---- */
 
-/* One row of q against all of k and v. The weights are rounded as inputs of the second product, their sum is not, as kernels do that go over
- * the keys once. */
-void attend(const operation& op, const double* q, const double* k, const double* v, double scale, spoil spoils, bool odd, double* o) {
+/* One row of q against all of k and v. The weights are rounded as inputs of the second product, their sum is not, as
+ * kernels do that go over the keys once. */
+void attend(const operation& op, const double* q, const double* k, const double* v, double scale, spoil spoils,
+            bool odd, double* o) {
     int64_t keys = op.in[1]->dims[2], depth = op.in[1]->dims[3], width = op.in[2]->dims[3];
     numbers p(static_cast<size_t>(keys));
     double most = -INFINITY, total = 0;
@@ -180,7 +193,8 @@ void attend(const operation& op, const double* q, const double* k, const double*
     for (double& s : p) {
         s = static_cast<float>(exp(s - most));
         total += s;
-        if (op.in[0]->type != CN_DNN_DATA_FLOAT) s = op.in[0]->type == CN_DNN_DATA_HALF ? half(s) : static_cast<double>(round_bits(s, 7));
+        if (op.in[0]->type != CN_DNN_DATA_FLOAT)
+            s = op.in[0]->type == CN_DNN_DATA_HALF ? half(s) : static_cast<double>(round_bits(s, 7));
         s = round_input(spoils, s);
     }
     for (int64_t j = 0; j < width; j++) {
@@ -194,15 +208,17 @@ void run_attention(const graph& g, const engine& e, const memory& m, bool odd) {
     const operation& op = g.ops[0];
     numbers in[3], o(static_cast<size_t>(count_of(op.out->dims)));
     double scale = op.in[3] ? static_cast<double>(*static_cast<const float*>(m.at(op.in[3]->id))) : 1;
-    int64_t heads = op.in[0]->dims[1], rows = op.in[0]->dims[2], depth = op.in[0]->dims[3], groups = op.in[1]->dims[1], keys = op.in[1]->dims[2], width = op.in[2]->dims[3];
+    int64_t heads = op.in[0]->dims[1], rows = op.in[0]->dims[2], depth = op.in[0]->dims[3], groups = op.in[1]->dims[1],
+            keys = op.in[1]->dims[2], width = op.in[2]->dims[3];
     for (int i = 0; i < 3; i++) {
         in[i] = read(*op.in[i], m.at(op.in[i]->id), op.in[i]->dims);
         for (double& v : in[i]) v = round_input(e.spoils, v);
     }
     for (int64_t row = 0; row < op.in[0]->dims[0] * heads * rows; row++) {
         int64_t b = row / (heads * rows), group = b * groups + row / rows % heads / (heads / groups);
-        attend(op, &in[0][static_cast<size_t>(row * depth)], &in[1][static_cast<size_t>(group * keys * depth)], &in[2][static_cast<size_t>(group * keys * width)], scale, e.spoils,
-               odd, &o[static_cast<size_t>(row * width)]);
+        attend(op, &in[0][static_cast<size_t>(row * depth)], &in[1][static_cast<size_t>(group * keys * depth)],
+               &in[2][static_cast<size_t>(group * keys * width)], scale, e.spoils, odd,
+               &o[static_cast<size_t>(row * width)]);
     }
     write(*op.out, m.at(op.out->id), o);
 }

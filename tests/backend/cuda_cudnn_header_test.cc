@@ -28,10 +28,10 @@ struct Plain<T*, false> {
     typedef typename Plain<typename std::remove_const<T>::type>::type pointed;
     typedef typename std::conditional<std::is_const<T>::value, const pointed, pointed>::type* type;
 };
-#define SAME(theirs, ours)       \
-    template <>                  \
+#define SAME(theirs, ours)        \
+    template <>                   \
     struct Plain<theirs, false> { \
-        typedef ours type;       \
+        typedef ours type;        \
     };
 SAME(cudnnHandle_t, cn_dnn_handle_t)
 SAME(cudnnTensorDescriptor_t, cn_dnn_tensor_t)
@@ -47,8 +47,9 @@ struct Signature<R (*)(A...)> {
 };
 
 // Each function of cuDNN's is the member of the table.
-#define CN_CALL(result, name, parameters, arguments) \
-    static_assert(std::is_same<Signature<decltype(&cudnn##name)>::type, decltype(cn_cudnn_calls::name)>::value, "cudnn" #name);
+#define CN_CALL(result, name, parameters, arguments)                                                            \
+    static_assert(std::is_same<Signature<decltype(&cudnn##name)>::type, decltype(cn_cudnn_calls::name)>::value, \
+                  "cudnn" #name);
 CN_CUDNN_CALLS(CN_CALL)
 #undef CN_CALL
 

@@ -1,184 +1,13 @@
-// The stand-in for cuDNN's graphs: results against plain loops, and what the manual forbids.
-#include <algorithm>
-
-#include "tests/backend/cudnn_host.h"
+// The stand-in for cuDNN's graphs: convolutions against plain loops, and what the manual forbids.
+#include "tests/backend/cudnn_graph.h"
 
 namespace {
 
 using namespace cudnn_host;
 
-enum { X = 1, W = 2, Y = 3, BIAS = 4, Z = 5, BETWEEN = 100 };
-
-struct Tensor {
-    int64_t id = X;
-    Dims dims = {1, 1, 1, 1}, strides = packed({1, 1, 1, 1}, true);
-    int type = CN_DNN_DATA_FLOAT;
-    int64_t alignment = 16;
-    bool is_virtual = false, by_value = false;
-};
-
-struct Engine {
-    cn_dnn_descriptor config;
-    std::vector<int> numerical, behavior;
-    bool has(int note) const { return std::find(numerical.begin(), numerical.end(), note) != numerical.end(); }
-};
-
-class CudaDnn : public Fixture {
-protected:
-    // A tensor's descriptor, set and not finalized.
-    cn_dnn_descriptor draft(const Tensor& t) {
-        cn_dnn_descriptor x = create(CN_DNN_BACKEND_TENSOR_DESCRIPTOR);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_TENSOR_DATA_TYPE, CN_DNN_TYPE_DATA_TYPE, t.type), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_TENSOR_DIMENSIONS, t.dims), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_TENSOR_STRIDES, t.strides), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_TENSOR_UNIQUE_ID, Dims{t.id}), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_TENSOR_BYTE_ALIGNMENT, Dims{t.alignment}), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_TENSOR_IS_VIRTUAL, CN_DNN_TYPE_BOOLEAN, std::vector<char>{t.is_virtual}), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_TENSOR_IS_BY_VALUE, CN_DNN_TYPE_BOOLEAN, std::vector<char>{t.by_value}), 0);
-        return x;
-    }
-    cn_dnn_descriptor tensor(const Tensor& t) {
-        cn_dnn_descriptor x = draft(t);
-        EXPECT_EQ(finalize(x), 0);
-        return x;
-    }
-
-    struct Conv {
-        Dims dilations, strides, before, after;
-        Conv(int64_t axes = 2) : dilations((size_t)axes, 1), strides((size_t)axes, 1), before((size_t)axes, 0), after((size_t)axes, 0) {}
-    };
-    cn_dnn_descriptor draft(const Conv& c, int64_t axes) {
-        cn_dnn_descriptor x = create(CN_DNN_BACKEND_CONVOLUTION_DESCRIPTOR);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_CONVOLUTION_SPATIAL_DIMS, Dims{axes}), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_CONVOLUTION_COMP_TYPE, CN_DNN_TYPE_DATA_TYPE, CN_DNN_DATA_FLOAT), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_CONVOLUTION_CONV_MODE, CN_DNN_TYPE_CONVOLUTION_MODE, CN_DNN_CROSS_CORRELATION), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_CONVOLUTION_DILATIONS, c.dilations), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_CONVOLUTION_FILTER_STRIDES, c.strides), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_CONVOLUTION_PRE_PADDINGS, c.before), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_CONVOLUTION_POST_PADDINGS, c.after), 0);
-        return x;
-    }
-    cn_dnn_descriptor draft_convolve(const Conv& c, cn_dnn_descriptor x, cn_dnn_descriptor w, cn_dnn_descriptor y, float alpha = 1, float beta = 0) {
-        cn_dnn_descriptor conv = draft(c, (int64_t)c.strides.size()), op = create(CN_DNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR);
-        EXPECT_EQ(finalize(conv), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, conv), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CN_DNN_TYPE_FLOAT, std::vector<float>{alpha}), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CN_DNN_TYPE_FLOAT, std::vector<float>{beta}), 0);
-        return op;
-    }
-    cn_dnn_descriptor convolve(const Conv& c, cn_dnn_descriptor x, cn_dnn_descriptor w, cn_dnn_descriptor y) {
-        cn_dnn_descriptor op = draft_convolve(c, x, w, y);
-        EXPECT_EQ(finalize(op), 0);
-        return op;
-    }
-    cn_dnn_descriptor pointwise_mode(int mode) {
-        cn_dnn_descriptor x = create(CN_DNN_BACKEND_POINTWISE_DESCRIPTOR);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_POINTWISE_MODE, CN_DNN_TYPE_POINTWISE_MODE, mode), 0);
-        EXPECT_EQ(set(x, CN_DNN_ATTR_POINTWISE_MATH_PREC, CN_DNN_TYPE_DATA_TYPE, CN_DNN_DATA_FLOAT), 0);
-        EXPECT_EQ(finalize(x), 0);
-        return x;
-    }
-    cn_dnn_descriptor draft_pointwise(int mode, cn_dnn_descriptor x, cn_dnn_descriptor b, cn_dnn_descriptor y) {
-        cn_dnn_descriptor op = create(CN_DNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise_mode(mode)), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_POINTWISE_XDESC, x), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_POINTWISE_YDESC, y), 0);
-        EXPECT_EQ(b ? set(op, CN_DNN_ATTR_OPERATION_POINTWISE_BDESC, b) : 0, 0);
-        return op;
-    }
-    cn_dnn_descriptor pointwise(int mode, cn_dnn_descriptor x, cn_dnn_descriptor b, cn_dnn_descriptor y) {
-        cn_dnn_descriptor op = draft_pointwise(mode, x, b, y);
-        EXPECT_EQ(finalize(op), 0);
-        return op;
-    }
-    cn_dnn_descriptor draft_graph(const std::vector<cn_dnn_descriptor>& ops) {
-        cn_dnn_descriptor g = create(CN_DNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-        EXPECT_EQ(set(g, CN_DNN_ATTR_OPERATIONGRAPH_HANDLE, CN_DNN_TYPE_HANDLE, std::vector<cn_dnn_handle_t>{handle}), 0);
-        EXPECT_EQ(set(g, CN_DNN_ATTR_OPERATIONGRAPH_OPS, CN_DNN_TYPE_BACKEND_DESCRIPTOR, ops), 0);
-        return g;
-    }
-    cn_dnn_descriptor graph(const std::vector<cn_dnn_descriptor>& ops) {
-        cn_dnn_descriptor g = draft_graph(ops);
-        EXPECT_EQ(finalize(g), 0);
-        return g;
-    }
-
-    // The engines of a graph, best first; *st is that of the heuristic.
-    std::vector<Engine> engines(cn_dnn_descriptor g, int mode = CN_DNN_HEUR_MODE_A, cn_dnn_status* st = nullptr) {
-        cn_dnn_descriptor heuristic = create(CN_DNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
-        std::vector<Engine> out;
-        std::vector<cn_dnn_descriptor> configs;
-        int64_t count = 0, again = 0;
-        EXPECT_EQ(set(heuristic, CN_DNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, g), 0);
-        EXPECT_EQ(set(heuristic, CN_DNN_ATTR_ENGINEHEUR_MODE, CN_DNN_TYPE_HEUR_MODE, mode), 0);
-        cn_dnn_status found = finalize(heuristic);
-        EXPECT_TRUE(st || found == 0) << found;
-        if (st) *st = found;
-        if (found != 0) return out;
-        EXPECT_EQ(d->BackendGetAttribute(heuristic, CN_DNN_ATTR_ENGINEHEUR_RESULTS, CN_DNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, nullptr), 0);
-        for (int64_t i = 0; i < count; i++) configs.push_back(create(CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR));
-        EXPECT_EQ(d->BackendGetAttribute(heuristic, CN_DNN_ATTR_ENGINEHEUR_RESULTS, CN_DNN_TYPE_BACKEND_DESCRIPTOR, count, &again, configs.data()), 0);
-        EXPECT_EQ(again, count);
-        for (cn_dnn_descriptor config : configs) {
-            cn_dnn_descriptor engine = create(CN_DNN_BACKEND_ENGINE_DESCRIPTOR);
-            EXPECT_EQ(d->BackendGetAttribute(config, CN_DNN_ATTR_ENGINECFG_ENGINE, CN_DNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &engine), 0);
-            out.push_back({config, notes(engine, CN_DNN_ATTR_ENGINE_NUMERICAL_NOTE, CN_DNN_TYPE_NUMERICAL_NOTE),
-                           notes(engine, CN_DNN_ATTR_ENGINE_BEHAVIOR_NOTE, CN_DNN_TYPE_BEHAVIOR_NOTE)});
-        }
-        return out;
-    }
-    std::vector<int> notes(cn_dnn_descriptor engine, int attribute, int type) {
-        std::vector<int> out(CN_DNN_NUMERICAL_NOTE_TYPE_COUNT);
-        int64_t count = 0;
-        EXPECT_EQ(d->BackendGetAttribute(engine, attribute, type, CN_DNN_NUMERICAL_NOTE_TYPE_COUNT, &count, out.data()), 0);
-        out.resize((size_t)count);
-        return out;
-    }
-    // A plan's descriptor; *bytes of workspace. NULL where it cannot be built.
-    cn_dnn_descriptor plan(const Engine& e, int64_t* bytes = nullptr) {
-        cn_dnn_descriptor p = create(CN_DNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-        int64_t count = 0, size = 0;
-        EXPECT_EQ(set(p, CN_DNN_ATTR_EXECUTION_PLAN_HANDLE, CN_DNN_TYPE_HANDLE, std::vector<cn_dnn_handle_t>{handle}), 0);
-        EXPECT_EQ(set(p, CN_DNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, e.config), 0);
-        cn_dnn_status st = finalize(p);
-        EXPECT_TRUE(st == 0 || category(st) == CN_DNN_STATUS_NOT_SUPPORTED) << st;
-        if (st != 0) return nullptr;
-        EXPECT_EQ(d->BackendGetAttribute(p, CN_DNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CN_DNN_TYPE_INT64, 1, &count, &size), 0);
-        EXPECT_EQ(count, 1);
-        if (bytes) *bytes = size;
-        return p;
-    }
-    // The first plan without notes and without workspace.
-    cn_dnn_descriptor strict(cn_dnn_descriptor g) {
-        for (const Engine& e : engines(g)) {
-            int64_t bytes = 0;
-            if (!e.numerical.empty() || !e.behavior.empty()) continue;
-            cn_dnn_descriptor p = plan(e, &bytes);
-            if (p && bytes == 0) return p;
-        }
-        ADD_FAILURE() << "no strict engine";
-        return nullptr;
-    }
-    cn_dnn_descriptor draft_pack(const Dims& ids, const std::vector<void*>& addresses, void* workspace = nullptr) {
-        cn_dnn_descriptor v = create(CN_DNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-        EXPECT_EQ(set(v, CN_DNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids), 0);
-        EXPECT_EQ(set(v, CN_DNN_ATTR_VARIANT_PACK_DATA_POINTERS, CN_DNN_TYPE_VOID_PTR, addresses), 0);
-        EXPECT_EQ(set(v, CN_DNN_ATTR_VARIANT_PACK_WORKSPACE, CN_DNN_TYPE_VOID_PTR, std::vector<void*>{workspace}), 0);
-        return v;
-    }
-    cn_dnn_status run(cn_dnn_descriptor p, const Dims& ids, const std::vector<void*>& addresses, void* workspace = nullptr) {
-        cn_dnn_descriptor v = draft_pack(ids, addresses, workspace);
-        EXPECT_EQ(finalize(v), 0);
-        return d->BackendExecute(handle, p, v);
-    }
-};
-
 // A convolution with what may stand behind it, and its data.
 class CudaDnnConv : public CudaDnn {
-protected:
+   protected:
     Tensor x, w, y, bias, z;
     Conv conv;
     Values x_values, w_values, bias_values, z_values;
@@ -189,7 +18,9 @@ protected:
         conv = c;
         Dims y_dims = {x_dims[0], w_dims[0]}, b_dims(x_dims.size(), 1);
         for (size_t i = 0; i < c.strides.size(); i++) {
-            y_dims.push_back((x_dims[i + 2] + c.before[i] + c.after[i] - (w_dims[i + 2] - 1) * c.dilations[i] - 1) / c.strides[i] + 1);
+            y_dims.push_back((x_dims[i + 2] + c.before[i] + c.after[i] - (w_dims[i + 2] - 1) * c.dilations[i] - 1) /
+                                 c.strides[i] +
+                             1);
         }
         b_dims[1] = w_dims[0];
         x = {X, x_dims, packed(x_dims, last), type};
@@ -220,7 +51,8 @@ protected:
         for (int mode : std::vector<int>{Z, BIAS, 0}) {
             if (!(mode == Z ? with_z : mode == BIAS ? with_bias : with_relu)) continue;
             cn_dnn_descriptor made = next();
-            ops.push_back(mode ? pointwise(CN_DNN_POINTWISE_ADD, last, tensor(mode == Z ? z : bias), made) : pointwise(CN_DNN_POINTWISE_RELU_FWD, last, nullptr, made));
+            ops.push_back(mode ? pointwise(CN_DNN_POINTWISE_ADD, last, tensor(mode == Z ? z : bias), made)
+                               : pointwise(CN_DNN_POINTWISE_RELU_FWD, last, nullptr, made));
             last = made;
         }
         return graph(ops);
@@ -259,7 +91,9 @@ protected:
                     inside = inside && p >= 0 && p < x.dims[k + 2];
                     from = from * x.dims[k + 2] + p;
                 }
-                if (inside) sum += f(x_values[(size_t)from]) * f(w_values[(size_t)(at[1] * (count_of(w.dims) / w.dims[0]) + j)]);
+                if (inside)
+                    sum +=
+                        f(x_values[(size_t)from]) * f(w_values[(size_t)(at[1] * (count_of(w.dims) / w.dims[0]) + j)]);
             }
             if (with_z) sum += z_values[(size_t)i];
             if (with_bias) sum += bias_values[(size_t)at[1]];
@@ -270,8 +104,11 @@ protected:
     Values result() { return read(y_at, y.type, y.dims, y.strides); }
     void expect(const Values& want, const std::string& what) {
         Values got = result();
-        double unit = y.type == CN_DNN_DATA_FLOAT ? 1e-6 : y.type == CN_DNN_DATA_HALF ? 1e-3 : 8e-3;  // one rounding of the result, and of float sums on the way
-        for (size_t i = 0; i < want.size(); i++) ASSERT_NEAR(got[i], want[i], unit * (1 + std::fabs(want[i]))) << what << ": element " << i;
+        double unit = y.type == CN_DNN_DATA_FLOAT  ? 1e-6
+                      : y.type == CN_DNN_DATA_HALF ? 1e-3
+                                                   : 8e-3;  // one rounding of the result, and of float sums on the way
+        for (size_t i = 0; i < want.size(); i++)
+            ASSERT_NEAR(got[i], want[i], unit * (1 + std::fabs(want[i]))) << what << ": element " << i;
     }
     static double same(double v) { return v; }
 };
@@ -333,7 +170,8 @@ TEST_F(CudaDnnConv, EveryEngineDoesWhatItsNotesAllow) {
         Values second = result();
         double worst = 0;
         for (size_t i = 0; i < exact.size(); i++) worst = std::max(worst, std::fabs(first[i] - exact[i]));
-        bool touched = e.has(CN_DNN_NUMERICAL_NOTE_WINOGRAD) || e.has(CN_DNN_NUMERICAL_NOTE_FFT) || e.has(CN_DNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS);
+        bool touched = e.has(CN_DNN_NUMERICAL_NOTE_WINOGRAD) || e.has(CN_DNN_NUMERICAL_NOTE_FFT) ||
+                       e.has(CN_DNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS);
         EXPECT_EQ(first != second, e.has(CN_DNN_NUMERICAL_NOTE_NONDETERMINISTIC));
         if (e.has(CN_DNN_NUMERICAL_NOTE_NONDETERMINISTIC)) continue;
         if (e.numerical.empty()) expect(exact, "strict");
@@ -344,8 +182,9 @@ TEST_F(CudaDnnConv, EveryEngineDoesWhatItsNotesAllow) {
     EXPECT_GT(refused, 1) << "engines that cannot be built";
     EXPECT_GT(greedy, 0) << "engines that want more than there is";
     EXPECT_GT(compiled, 0) << "engines compiled at run time";
-    for (int note : {CN_DNN_NUMERICAL_NOTE_TENSOR_CORE, CN_DNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS, CN_DNN_NUMERICAL_NOTE_FFT, CN_DNN_NUMERICAL_NOTE_NONDETERMINISTIC,
-                     CN_DNN_NUMERICAL_NOTE_WINOGRAD}) {
+    for (int note :
+         {CN_DNN_NUMERICAL_NOTE_TENSOR_CORE, CN_DNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS, CN_DNN_NUMERICAL_NOTE_FFT,
+          CN_DNN_NUMERICAL_NOTE_NONDETERMINISTIC, CN_DNN_NUMERICAL_NOTE_WINOGRAD}) {
         EXPECT_GT(seen[(size_t)note], 0) << note;
     }
     EXPECT_FALSE(engines(g, CN_DNN_HEUR_MODE_FALLBACK).empty());
@@ -375,15 +214,23 @@ TEST_F(CudaDnnConv, GraphsWithoutEngines) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     auto between = [this](int64_t n) { return tensor({BETWEEN + n, y.dims, y.strides, CN_DNN_DATA_FLOAT, 16, true}); };
     auto first = [&] { return convolve(conv, tensor(x), tensor(w), between(0)); };
-    refused({first(), pointwise(CN_DNN_POINTWISE_ADD, between(0), tensor(bias), between(1)), pointwise(CN_DNN_POINTWISE_ADD, between(1), tensor(z), tensor(y))}, "bias before z");
-    refused({first(), pointwise(CN_DNN_POINTWISE_RELU_FWD, between(0), nullptr, between(1)), pointwise(CN_DNN_POINTWISE_ADD, between(1), tensor(bias), tensor(y))}, "relu before bias");
+    refused({first(), pointwise(CN_DNN_POINTWISE_ADD, between(0), tensor(bias), between(1)),
+             pointwise(CN_DNN_POINTWISE_ADD, between(1), tensor(z), tensor(y))},
+            "bias before z");
+    refused({first(), pointwise(CN_DNN_POINTWISE_RELU_FWD, between(0), nullptr, between(1)),
+             pointwise(CN_DNN_POINTWISE_ADD, between(1), tensor(bias), tensor(y))},
+            "relu before bias");
     refused({first(), pointwise(CN_DNN_POINTWISE_MUL, between(0), tensor(z), tensor(y))}, "a product");
     refused({first(), pointwise(CN_DNN_POINTWISE_ADD, between(0), between(0), tensor(y))}, "twice itself");
     refused({first(), pointwise(CN_DNN_POINTWISE_ADD, tensor(z), between(0), tensor(y))}, "z first");
     refused({pointwise(CN_DNN_POINTWISE_ADD, tensor(z), tensor(bias), tensor(y))}, "no convolution");
-    refused({convolve(conv, tensor(x), tensor(w), tensor(z)), pointwise(CN_DNN_POINTWISE_RELU_FWD, tensor(z), nullptr, tensor(y))}, "what is between lies in memory");
+    refused({convolve(conv, tensor(x), tensor(w), tensor(z)),
+             pointwise(CN_DNN_POINTWISE_RELU_FWD, tensor(z), nullptr, tensor(y))},
+            "what is between lies in memory");
     Tensor half = {BETWEEN, y.dims, y.strides, CN_DNN_DATA_HALF, 16, true};
-    refused({convolve(conv, tensor(x), tensor(w), tensor(half)), pointwise(CN_DNN_POINTWISE_RELU_FWD, tensor(half), nullptr, tensor(y))}, "what is between is half");
+    refused({convolve(conv, tensor(x), tensor(w), tensor(half)),
+             pointwise(CN_DNN_POINTWISE_RELU_FWD, tensor(half), nullptr, tensor(y))},
+            "what is between is half");
     Tensor wide = x;
     wide.strides = packed({2, 9, 6, 6}, true);
     refused({convolve(conv, tensor(wide), tensor(w), tensor(y))}, "not packed");
@@ -398,15 +245,22 @@ TEST_F(CudaDnnConv, GraphsWithoutEngines) {
 
 TEST_F(CudaDnnConv, GraphsThatAreNone) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
-    auto bad = [&](const std::vector<cn_dnn_descriptor>& ops, const char* what) { EXPECT_EQ(category(finalize(draft_graph(ops))), CN_DNN_STATUS_BAD_PARAM) << what; };
+    auto bad = [&](const std::vector<cn_dnn_descriptor>& ops, const char* what) {
+        EXPECT_EQ(category(finalize(draft_graph(ops))), CN_DNN_STATUS_BAD_PARAM) << what;
+    };
     auto between = [this](int64_t n) { return tensor({BETWEEN + n, y.dims, y.strides, CN_DNN_DATA_FLOAT, 16, true}); };
     bad({convolve(conv, tensor(x), tensor(w), between(0))}, "a virtual tensor is not used");
     bad({pointwise(CN_DNN_POINTWISE_RELU_FWD, between(0), nullptr, tensor(y))}, "a virtual tensor is not made");
-    bad({pointwise(CN_DNN_POINTWISE_RELU_FWD, between(0), nullptr, tensor(y)), convolve(conv, tensor(x), tensor(w), between(0))}, "a virtual tensor is made too late");
-    bad({convolve(conv, tensor(x), tensor(w), tensor(y)), convolve(conv, tensor(x), tensor(w), tensor(y))}, "a result is made twice");
+    bad({pointwise(CN_DNN_POINTWISE_RELU_FWD, between(0), nullptr, tensor(y)),
+         convolve(conv, tensor(x), tensor(w), between(0))},
+        "a virtual tensor is made too late");
+    bad({convolve(conv, tensor(x), tensor(w), tensor(y)), convolve(conv, tensor(x), tensor(w), tensor(y))},
+        "a result is made twice");
     Tensor twin = bias;
     twin.id = W;
-    bad({convolve(conv, tensor(x), tensor(w), between(0)), pointwise(CN_DNN_POINTWISE_ADD, between(0), tensor(twin), tensor(y))}, "two tensors of one id");
+    bad({convolve(conv, tensor(x), tensor(w), between(0)),
+         pointwise(CN_DNN_POINTWISE_ADD, between(0), tensor(twin), tensor(y))},
+        "two tensors of one id");
     bad({tensor(x)}, "no operation");
     cn_dnn_descriptor g = create(CN_DNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
     EXPECT_EQ(set(g, CN_DNN_ATTR_OPERATIONGRAPH_OPS, convolve(conv, tensor(x), tensor(w), tensor(y))), 0);
@@ -427,9 +281,11 @@ TEST_F(CudaDnn, TensorsThatAreNone) {
     bad({X, t.dims, t.strides, CN_DNN_DATA_FLOAT, 0}, "not aligned");
     bad({X, t.dims, t.strides, CN_DNN_DATA_FLOAT, 16, false, true}, "many elements by value");
     bad({X, {1, 1, 1, 1}, {1, 1, 1, 1}, CN_DNN_DATA_FLOAT, 16, true, true}, "virtual and by value");
-    for (int lacking : {CN_DNN_ATTR_TENSOR_DATA_TYPE, CN_DNN_ATTR_TENSOR_DIMENSIONS, CN_DNN_ATTR_TENSOR_STRIDES, CN_DNN_ATTR_TENSOR_UNIQUE_ID, CN_DNN_ATTR_TENSOR_BYTE_ALIGNMENT}) {
+    for (int lacking : {CN_DNN_ATTR_TENSOR_DATA_TYPE, CN_DNN_ATTR_TENSOR_DIMENSIONS, CN_DNN_ATTR_TENSOR_STRIDES,
+                        CN_DNN_ATTR_TENSOR_UNIQUE_ID, CN_DNN_ATTR_TENSOR_BYTE_ALIGNMENT}) {
         cn_dnn_descriptor x = create(CN_DNN_BACKEND_TENSOR_DESCRIPTOR);
-        if (lacking != CN_DNN_ATTR_TENSOR_DATA_TYPE) (void)set(x, CN_DNN_ATTR_TENSOR_DATA_TYPE, CN_DNN_TYPE_DATA_TYPE, CN_DNN_DATA_FLOAT);
+        if (lacking != CN_DNN_ATTR_TENSOR_DATA_TYPE)
+            (void)set(x, CN_DNN_ATTR_TENSOR_DATA_TYPE, CN_DNN_TYPE_DATA_TYPE, CN_DNN_DATA_FLOAT);
         if (lacking != CN_DNN_ATTR_TENSOR_DIMENSIONS) (void)set(x, CN_DNN_ATTR_TENSOR_DIMENSIONS, t.dims);
         if (lacking != CN_DNN_ATTR_TENSOR_STRIDES) (void)set(x, CN_DNN_ATTR_TENSOR_STRIDES, t.strides);
         if (lacking != CN_DNN_ATTR_TENSOR_UNIQUE_ID) (void)set(x, CN_DNN_ATTR_TENSOR_UNIQUE_ID, Dims{X});
@@ -459,9 +315,13 @@ TEST_F(CudaDnn, ConvolutionsThatAreNone) {
 }
 
 TEST_F(CudaDnn, OperationsThatDoNotFit) {
-    auto of = [this](int64_t id, const Dims& dims, int type = CN_DNN_DATA_FLOAT) { return tensor({id, dims, packed(dims, true), type}); };
+    auto of = [this](int64_t id, const Dims& dims, int type = CN_DNN_DATA_FLOAT) {
+        return tensor({id, dims, packed(dims, true), type});
+    };
     cn_dnn_descriptor x = of(X, {2, 8, 4, 5}), w = of(W, {6, 8, 3, 3}), y = of(Y, {2, 6, 2, 3});
-    auto conv = [&](cn_dnn_descriptor a, cn_dnn_descriptor b, cn_dnn_descriptor c, int64_t axes = 2) { return category(finalize(draft_convolve(Conv(axes), a, b, c))); };
+    auto conv = [&](cn_dnn_descriptor a, cn_dnn_descriptor b, cn_dnn_descriptor c, int64_t axes = 2) {
+        return category(finalize(draft_convolve(Conv(axes), a, b, c)));
+    };
     EXPECT_EQ(conv(x, w, y), 0);
     EXPECT_EQ(conv(x, w, of(Y, {2, 6, 3, 3})), CN_DNN_STATUS_BAD_PARAM) << "a spatial size";
     EXPECT_EQ(conv(x, w, of(Y, {1, 6, 2, 3})), CN_DNN_STATUS_BAD_PARAM) << "the batch";
@@ -475,13 +335,19 @@ TEST_F(CudaDnn, OperationsThatDoNotFit) {
     EXPECT_EQ(category(finalize(draft_convolve(Conv(2), x, w, y, 2, 0))), CN_DNN_STATUS_NOT_SUPPORTED) << "alpha";
     EXPECT_EQ(category(finalize(draft_convolve(Conv(2), x, w, y, 1, 1))), CN_DNN_STATUS_NOT_SUPPORTED) << "beta";
     EXPECT_EQ(conv(x, w, pointwise_mode(CN_DNN_POINTWISE_ADD)), CN_DNN_STATUS_BAD_PARAM) << "no tensor";
-    auto add = [&](cn_dnn_descriptor a, cn_dnn_descriptor b, cn_dnn_descriptor c) { return category(finalize(draft_pointwise(CN_DNN_POINTWISE_ADD, a, b, c))); };
+    auto add = [&](cn_dnn_descriptor a, cn_dnn_descriptor b, cn_dnn_descriptor c) {
+        return category(finalize(draft_pointwise(CN_DNN_POINTWISE_ADD, a, b, c)));
+    };
     EXPECT_EQ(add(y, of(BIAS, {1, 6, 1, 1}), of(Z, {2, 6, 2, 3})), 0);
     EXPECT_EQ(add(y, nullptr, of(Z, {2, 6, 2, 3})), CN_DNN_STATUS_BAD_PARAM) << "no second operand";
     EXPECT_EQ(add(y, of(BIAS, {1, 3, 1, 1}), of(Z, {2, 6, 2, 3})), CN_DNN_STATUS_BAD_PARAM) << "cannot be repeated";
-    EXPECT_EQ(add(y, of(BIAS, {1, 6, 1}), of(Z, {2, 6, 2, 3})), CN_DNN_STATUS_BAD_PARAM) << "other counts of dimensions";
+    EXPECT_EQ(add(y, of(BIAS, {1, 6, 1}), of(Z, {2, 6, 2, 3})), CN_DNN_STATUS_BAD_PARAM)
+        << "other counts of dimensions";
     EXPECT_EQ(add(y, of(BIAS, {1, 6, 1, 1}), of(Z, {2, 6, 2, 2})), CN_DNN_STATUS_BAD_PARAM) << "another result";
-    EXPECT_EQ(category(finalize(draft_pointwise(CN_DNN_POINTWISE_RELU_FWD, y, of(BIAS, {1, 6, 1, 1}), of(Z, {2, 6, 2, 3})))), CN_DNN_STATUS_BAD_PARAM) << "one too many";
+    EXPECT_EQ(
+        category(finalize(draft_pointwise(CN_DNN_POINTWISE_RELU_FWD, y, of(BIAS, {1, 6, 1, 1}), of(Z, {2, 6, 2, 3})))),
+        CN_DNN_STATUS_BAD_PARAM)
+        << "one too many";
     cn_dnn_descriptor sigmoid = create(CN_DNN_BACKEND_POINTWISE_DESCRIPTOR);
     EXPECT_EQ(set(sigmoid, CN_DNN_ATTR_POINTWISE_MODE, CN_DNN_TYPE_POINTWISE_MODE, 103), 0);
     EXPECT_EQ(set(sigmoid, CN_DNN_ATTR_POINTWISE_MATH_PREC, CN_DNN_TYPE_DATA_TYPE, CN_DNN_DATA_FLOAT), 0);
@@ -505,14 +371,99 @@ TEST_F(CudaDnn, AttributesThatDoNotApply) {
     bad(set(none, CN_DNN_ATTR_TENSOR_UNIQUE_ID, Dims{1}), "of nothing");
     bad(finalize(none), "nothing");
     bad(d->BackendDestroyDescriptor(&id), "what is no descriptor");
-    EXPECT_NE(d->BackendGetAttribute(x, CN_DNN_ATTR_TENSOR_UNIQUE_ID, CN_DNN_TYPE_INT64, 1, &count, &id), 0) << "not finalized";
+    EXPECT_NE(d->BackendGetAttribute(x, CN_DNN_ATTR_TENSOR_UNIQUE_ID, CN_DNN_TYPE_INT64, 1, &count, &id), 0)
+        << "not finalized";
     EXPECT_EQ(category(d->BackendCreateDescriptor(12345, &none)), CN_DNN_STATUS_NOT_SUPPORTED);
-    EXPECT_EQ(category(d->BackendCreateDescriptor(CN_DNN_BACKEND_DEVICEPROP_DESCRIPTOR, &none)), CN_DNN_STATUS_NOT_SUPPORTED);
+    EXPECT_EQ(category(d->BackendCreateDescriptor(CN_DNN_BACKEND_DEVICEPROP_DESCRIPTOR, &none)),
+              CN_DNN_STATUS_NOT_SUPPORTED);
+}
+
+TEST_F(CudaDnn, NothingWhereSomethingBelongs) {
+    auto bad = [](cn_dnn_status st, const char* what) { EXPECT_EQ(category(st), CN_DNN_STATUS_BAD_PARAM) << what; };
+    cn_dnn_handle_t none = nullptr;
+    cn_dnn_descriptor g = create(CN_DNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR), t = tensor(Tensor()), nothing = nullptr;
+    int64_t count = 0;
+    bad(d->Create(nullptr), "a handle");
+    bad(d->SetStream(nullptr, s), "a handle");
+    EXPECT_EQ(d->SetStream((cn_dnn_handle_t)&count, s), 1001) << "a handle that is none";
+    bad(d->BackendCreateDescriptor(CN_DNN_BACKEND_TENSOR_DESCRIPTOR, nullptr), "a descriptor");
+    bad(d->BackendGetAttribute(nothing, CN_DNN_ATTR_ENGINEHEUR_RESULTS, CN_DNN_TYPE_BACKEND_DESCRIPTOR, 0, &count,
+                               nullptr),
+        "a descriptor");
+    EXPECT_EQ(category(d->BackendGetAttribute(t, CN_DNN_ATTR_ENGINEHEUR_RESULTS, CN_DNN_TYPE_BACKEND_DESCRIPTOR, 0,
+                                              &count, nullptr)),
+              CN_DNN_STATUS_NOT_SUPPORTED)
+        << "of a tensor";
+    EXPECT_EQ(set(g, CN_DNN_ATTR_OPERATIONGRAPH_HANDLE, CN_DNN_TYPE_HANDLE, std::vector<cn_dnn_handle_t>{nullptr}), 0);
+    EXPECT_EQ(set(g, CN_DNN_ATTR_OPERATIONGRAPH_OPS, t), 0);
+    bad(finalize(g), "a handle");
+    cuda_host::Environment bare("CORNU_HOST_DEVICES", "0");
+    EXPECT_EQ(d->Create(&none), 1001) << "a device";
+}
+
+TEST_F(CudaDnn, DescriptorsOfAnotherKind) {
+    auto bad = [this](cn_dnn_descriptor x, const char* what) {
+        EXPECT_EQ(category(finalize(x)), CN_DNN_STATUS_BAD_PARAM) << what;
+    };
+    cn_dnn_descriptor t = tensor(Tensor()), y = tensor({Y}), pw = pointwise_mode(CN_DNN_POINTWISE_RELU_FWD),
+                      half = create(CN_DNN_BACKEND_POINTWISE_DESCRIPTOR);
+    cn_dnn_descriptor conv = draft_convolve(Conv(2), t, tensor({W}), y),
+                      op = draft_pointwise(CN_DNN_POINTWISE_RELU_FWD, t, nullptr, y);
+    ASSERT_EQ(set(conv, CN_DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, pw), 0);
+    bad(conv, "a pointwise mode as a convolution");
+    ASSERT_EQ(set(op, CN_DNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, t), 0);
+    bad(op, "a tensor as a pointwise mode");
+    cn_dnn_descriptor heuristic = create(CN_DNN_BACKEND_ENGINEHEUR_DESCRIPTOR),
+                      p = create(CN_DNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    ASSERT_EQ(set(heuristic, CN_DNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, t), 0);
+    ASSERT_EQ(set(heuristic, CN_DNN_ATTR_ENGINEHEUR_MODE, CN_DNN_TYPE_HEUR_MODE, CN_DNN_HEUR_MODE_A), 0);
+    bad(heuristic, "a tensor as a graph");
+    ASSERT_EQ(set(p, CN_DNN_ATTR_EXECUTION_PLAN_HANDLE, CN_DNN_TYPE_HANDLE, std::vector<cn_dnn_handle_t>{handle}), 0);
+    ASSERT_EQ(set(p, CN_DNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, t), 0);
+    bad(p, "a tensor as an engine's configuration");
+    EXPECT_EQ(category(finalize(draft(Conv(1), 1))), CN_DNN_STATUS_NOT_SUPPORTED) << "one axis";
+    ASSERT_EQ(set(half, CN_DNN_ATTR_POINTWISE_MODE, CN_DNN_TYPE_POINTWISE_MODE, CN_DNN_POINTWISE_ADD), 0);
+    ASSERT_EQ(set(half, CN_DNN_ATTR_POINTWISE_MATH_PREC, CN_DNN_TYPE_DATA_TYPE, CN_DNN_DATA_HALF), 0);
+    EXPECT_EQ(category(finalize(half)), CN_DNN_STATUS_NOT_SUPPORTED) << "computes in half";
+}
+
+// Single numbers, all of which fit.
+TEST_F(CudaDnn, NumbersByValueAreNoTensorsOfAConvolution) {
+    Tensor x, w, y, value;
+    w.id = W;
+    y.id = Y;
+    value = x;
+    value.by_value = true;
+    cn_dnn_status st = 0;
+    EXPECT_TRUE(
+        engines(graph({convolve(Conv(2), tensor(value), tensor(w), tensor(y))}), CN_DNN_HEUR_MODE_A, &st).empty());
+    EXPECT_EQ(category(st), CN_DNN_STATUS_NOT_SUPPORTED);
+    y.by_value = true;
+    EXPECT_EQ(category(finalize(draft_graph({convolve(Conv(2), tensor(x), tensor(w), tensor(y))}))),
+              CN_DNN_STATUS_BAD_PARAM)
+        << "a result by value";
+}
+
+TEST_F(CudaDnnConv, WorkThatCannotBePutOnTheStream) {
+    shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
+    cn_dnn_descriptor p = strict(chain());
+    cudaStream_t gone = nullptr;
+    char text[200], again[200];
+    ASSERT_EQ(cuda->StreamCreateWithFlags(&gone, cudaStreamNonBlocking), cudaSuccess);
+    ASSERT_EQ(d->SetStream(handle, gone), 0);
+    ASSERT_EQ(cuda->StreamDestroy(gone), cudaSuccess);
+    EXPECT_EQ(category(run(p, ids(), addresses())), CN_DNN_STATUS_BAD_PARAM) << "the stream is gone";
+    auto last = cuda_host::function<void (*)(char*, size_t)>("cn_host_cudnn_last_error");
+    last(text, sizeof text);
+    last(again, sizeof again);
+    EXPECT_NE(std::string(text).find("stream"), std::string::npos) << text;
+    EXPECT_EQ(std::string(again), "") << "told once";
 }
 
 TEST_F(CudaDnnConv, ResultsGoIntoTheCallersDescriptors) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
-    cn_dnn_descriptor g = chain(), heuristic = create(CN_DNN_BACKEND_ENGINEHEUR_DESCRIPTOR), config = create(CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR), none = nullptr;
+    cn_dnn_descriptor g = chain(), heuristic = create(CN_DNN_BACKEND_ENGINEHEUR_DESCRIPTOR),
+                      config = create(CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR), none = nullptr;
     cn_dnn_descriptor other = create(CN_DNN_BACKEND_ENGINE_DESCRIPTOR);
     int64_t count = 0;
     auto ask = [&](cn_dnn_descriptor* into, int64_t room = 1, int type = CN_DNN_TYPE_BACKEND_DESCRIPTOR) {
@@ -529,7 +480,8 @@ TEST_F(CudaDnnConv, ResultsGoIntoTheCallersDescriptors) {
     EXPECT_EQ(ask(&config), 0);
     EXPECT_GT(count, 1) << "as many as there are, whatever the room";
     EXPECT_EQ(ask(&config), CN_DNN_STATUS_BAD_PARAM) << "filled already";
-    EXPECT_EQ(category(finalize(create(CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR))), CN_DNN_STATUS_NOT_SUPPORTED) << "of one's own";
+    EXPECT_EQ(category(finalize(create(CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR))), CN_DNN_STATUS_NOT_SUPPORTED)
+        << "of one's own";
 }
 
 TEST_F(CudaDnnConv, WhatARunDemands) {
@@ -537,7 +489,9 @@ TEST_F(CudaDnnConv, WhatARunDemands) {
     with_bias = true;
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, c);
     cn_dnn_descriptor p = strict(chain());
-    auto bad = [&](const Dims& some_ids, const std::vector<void*>& some, const char* what) { EXPECT_EQ(category(run(p, some_ids, some)), CN_DNN_STATUS_BAD_PARAM) << what; };
+    auto bad = [&](const Dims& some_ids, const std::vector<void*>& some, const char* what) {
+        EXPECT_EQ(category(run(p, some_ids, some)), CN_DNN_STATUS_BAD_PARAM) << what;
+    };
     float host[1000];
     bad({X, W, Y}, {x_at, w_at, y_at}, "a tensor without memory");
     bad({X, W, Y, BIAS}, {x_at, w_at, y_at, nullptr}, "NULL");
@@ -550,7 +504,8 @@ TEST_F(CudaDnnConv, WhatARunDemands) {
     bad({X, W, Y, BIAS}, {x_at, w_at, y_at, y_at}, "the result on the bias");
     EXPECT_EQ(category(finalize(draft_pack({X, X}, {x_at, x_at}))), CN_DNN_STATUS_BAD_PARAM) << "an id twice";
     EXPECT_EQ(category(finalize(draft_pack({X, W}, {x_at}))), CN_DNN_STATUS_BAD_PARAM) << "other counts";
-    EXPECT_EQ(category(d->BackendExecute(handle, p, draft_pack(ids(), addresses()))), CN_DNN_STATUS_BAD_PARAM) << "a pack that is not finalized";
+    EXPECT_EQ(category(d->BackendExecute(handle, p, draft_pack(ids(), addresses()))), CN_DNN_STATUS_BAD_PARAM)
+        << "a pack that is not finalized";
     EXPECT_EQ(category(d->BackendExecute(handle, p, p)), CN_DNN_STATUS_BAD_PARAM) << "no pack";
     EXPECT_EQ(category(d->BackendExecute(handle, nullptr, nullptr)), CN_DNN_STATUS_BAD_PARAM) << "nothing";
     cn_dnn_descriptor v = create(CN_DNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
@@ -569,9 +524,11 @@ TEST_F(CudaDnnConv, WorkspaceIsCheckedAndSpoilt) {
         if (!p || bytes == 0 || bytes > 65536) continue;
         char* workspace = floats(Values((size_t)bytes / 4 + 64, 1.0));
         EXPECT_EQ(category(run(p, ids(), addresses())), CN_DNN_STATUS_BAD_PARAM) << "none";
-        EXPECT_EQ(category(run(p, ids(), addresses(), block((size_t)bytes - 1))), CN_DNN_STATUS_BAD_PARAM) << "too small";
+        EXPECT_EQ(category(run(p, ids(), addresses(), block((size_t)bytes - 1))), CN_DNN_STATUS_BAD_PARAM)
+            << "too small";
         EXPECT_EQ(category(run(p, ids(), addresses(), workspace + 16)), CN_DNN_STATUS_BAD_PARAM) << "not aligned";
-        EXPECT_EQ(category(run(p, {X, W, Y}, {x_at, w_at, workspace}, workspace)), CN_DNN_STATUS_BAD_PARAM) << "holds the result";
+        EXPECT_EQ(category(run(p, {X, W, Y}, {x_at, w_at, workspace}, workspace)), CN_DNN_STATUS_BAD_PARAM)
+            << "holds the result";
         ASSERT_EQ(run(p, ids(), addresses(), workspace), 0);
         expect(expected(same), "with workspace");
         Values after = read(workspace, CN_DNN_DATA_FLOAT, {bytes / 4 + 1}, {1});
@@ -595,7 +552,8 @@ TEST_F(CudaDnnConv, TheSumInPlace) {
 
 TEST_F(CudaDnnConv, HandlesOfDevicesAndStreams) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
-    cn_dnn_descriptor p = strict(chain()), v = draft_pack(ids(), addresses());
+    cn_dnn_descriptor g = chain(), p = strict(g), v = draft_pack(ids(), addresses());
+    std::vector<Engine> configs = engines(g);
     cn_dnn_handle_t fresh = nullptr, invented = (cn_dnn_handle_t)&fresh;
     cuda_host::Environment two("CORNU_HOST_DEVICES", "2");
     cudaStream_t far = nullptr;
@@ -609,8 +567,14 @@ TEST_F(CudaDnnConv, HandlesOfDevicesAndStreams) {
     ASSERT_EQ(cuda->SetDevice(1), cudaSuccess);
     ASSERT_EQ(cuda->StreamCreateWithFlags(&far, cudaStreamNonBlocking), cudaSuccess);
     EXPECT_NE(d->BackendExecute(handle, p, v), 0) << "another device is the current one";
+    EXPECT_EQ(category(d->SetStream(handle, nullptr)), CN_DNN_STATUS_BAD_PARAM) << "another device is the current one";
     ASSERT_EQ(d->Create(&fresh), 0);
     EXPECT_NE(d->BackendExecute(fresh, p, v), 0) << "a plan of another device";
+    cn_dnn_descriptor other = create(CN_DNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    ASSERT_EQ(set(other, CN_DNN_ATTR_EXECUTION_PLAN_HANDLE, CN_DNN_TYPE_HANDLE, std::vector<cn_dnn_handle_t>{fresh}),
+              0);
+    ASSERT_EQ(set(other, CN_DNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configs.back().config), 0);
+    EXPECT_EQ(category(finalize(other)), CN_DNN_STATUS_BAD_PARAM) << "a plan for another device than its graph";
     EXPECT_EQ(d->Destroy(fresh), 0);
     ASSERT_EQ(cuda->SetDevice(0), cudaSuccess);
     EXPECT_NE(d->SetStream(handle, far), 0) << "a stream of another device";
@@ -646,133 +610,6 @@ TEST_F(CudaDnnConv, CapturedAndReplayed) {
     cuda_host::revive();
     (void)cuda->GraphExecDestroy(ready);
     (void)cuda->GraphDestroy(captured);
-}
-
-// ---- attention ----
-
-class CudaDnnAttention : public CudaDnn {
-protected:
-    enum { Q = 11, K, V, O, SCALE };
-    int64_t batch = 2, heads = 4, groups = 2, rows = 3, keys = 5, depth = 8, width = 16;
-    bool token_major = false;  // [batch, row, head, depth] in memory
-    int type = CN_DNN_DATA_FLOAT;
-    Values q, k, v;
-    char *q_at = nullptr, *k_at = nullptr, *v_at = nullptr, *o_at = nullptr;
-
-    Tensor of(int64_t id, int64_t n, int64_t length, int64_t size) const {
-        Dims dims = {batch, n, length, size};
-        return {id, dims, token_major ? Dims{n * length * size, size, n * size, 1} : packed(dims, false), type};
-    }
-    Tensor q_of() const { return of(Q, heads, rows, depth); }
-    Tensor k_of() const { return of(K, groups, keys, depth); }
-    Tensor v_of() const { return of(V, groups, keys, width); }
-    Tensor o_of() const { return of(O, heads, rows, width); }
-    void upload_all() {
-        q = random_values(type, count_of(q_of().dims), 5);
-        k = random_values(type, count_of(k_of().dims), 6);
-        v = random_values(type, count_of(v_of().dims), 7);
-        q_at = upload(type, q_of().dims, q_of().strides, q);
-        k_at = upload(type, k_of().dims, k_of().strides, k);
-        v_at = upload(type, v_of().dims, v_of().strides, v);
-        o_at = block((size_t)count_of(o_of().dims) * size_of(type));
-    }
-    cn_dnn_descriptor draft_attend(const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& o, const Tensor* scale = nullptr) {
-        cn_dnn_descriptor op = create(CN_DNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_SDPA_FWD_QDESC, tensor(a)), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_SDPA_FWD_KDESC, tensor(b)), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_SDPA_FWD_VDESC, tensor(c)), 0);
-        EXPECT_EQ(set(op, CN_DNN_ATTR_OPERATION_SDPA_FWD_ODESC, tensor(o)), 0);
-        EXPECT_EQ(scale ? set(op, CN_DNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC, tensor(*scale)) : 0, 0);
-        return op;
-    }
-    cn_dnn_descriptor attend(const Tensor* scale = nullptr) {
-        cn_dnn_descriptor op = draft_attend(q_of(), k_of(), v_of(), o_of(), scale);
-        EXPECT_EQ(finalize(op), 0);
-        return op;
-    }
-    cn_dnn_descriptor first_plan(cn_dnn_descriptor op) {
-        for (const Engine& e : engines(graph({op}))) {
-            int64_t bytes = 0;
-            EXPECT_EQ(e.behavior, std::vector<int>{CN_DNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION});
-            cn_dnn_descriptor p = e.has(CN_DNN_NUMERICAL_NOTE_NONDETERMINISTIC) ? nullptr : plan(e, &bytes);
-            if (p && bytes == 0) return p;
-        }
-        ADD_FAILURE() << "no engine";
-        return nullptr;
-    }
-    Values expected(double scale) const {
-        Values out;
-        for (int64_t i = 0; i < batch * heads * rows; i++) {
-            int64_t at = i / (heads * rows) * groups + i / rows % heads / (heads / groups);
-            Values p;
-            double most = -INFINITY, total = 0;
-            for (int64_t t = 0; t < keys; t++) {
-                double sum = 0;
-                for (int64_t j = 0; j < depth; j++) sum += q[(size_t)(i * depth + j)] * k[(size_t)((at * keys + t) * depth + j)];
-                p.push_back(sum * scale);
-                most = std::max(most, p.back());
-            }
-            for (double& x : p) total += x = std::exp(x - most);
-            for (int64_t j = 0; j < width; j++) {
-                double sum = 0;
-                for (int64_t t = 0; t < keys; t++) sum += p[(size_t)t] * v[(size_t)((at * keys + t) * width + j)];
-                out.push_back(sum / total);
-            }
-        }
-        return out;
-    }
-    void expect(double scale, const std::string& what) {
-        Values got = read(o_at, type, o_of().dims, o_of().strides), want = expected(scale);
-        double unit = type == CN_DNN_DATA_BFLOAT16 ? 1e-2 : 2e-3;  // weights and result are of 7 or 10 bits of fraction
-        for (size_t i = 0; i < want.size(); i++) ASSERT_NEAR(got[i], want[i], unit) << what << ": element " << i;
-    }
-};
-
-TEST_F(CudaDnnAttention, IsAPlainLoop) {
-    Tensor by_value = {SCALE, {1, 1, 1, 1}, {1, 1, 1, 1}, CN_DNN_DATA_FLOAT, 4, false, true}, on_device = by_value;
-    on_device.by_value = false;
-    for (int t : {CN_DNN_DATA_FLOAT, CN_DNN_DATA_HALF, CN_DNN_DATA_BFLOAT16}) {
-        for (bool major : {false, true}) {
-            float scale = 0.25f;
-            type = t;
-            token_major = major;
-            upload_all();
-            ASSERT_EQ(run(first_plan(attend()), {Q, K, V, O}, {q_at, k_at, v_at, o_at}), 0);
-            expect(1, "no scale");
-            ASSERT_EQ(run(first_plan(attend(&by_value)), {Q, K, V, O, SCALE}, {q_at, k_at, v_at, o_at, &scale}), 0);
-            scale = 100;
-            expect(0.25, "a scale by value, as it was when the work was put on the stream");
-            ASSERT_EQ(run(first_plan(attend(&on_device)), {Q, K, V, O, SCALE}, {q_at, k_at, v_at, o_at, floats({2})}), 0);
-            expect(2, "a scale on the device");
-        }
-    }
-}
-
-TEST_F(CudaDnnAttention, WhatItForbids) {
-    Tensor scale = {SCALE, {1, 1, 1, 1}, {1, 1, 1, 1}, CN_DNN_DATA_FLOAT, 4, false, true};
-    float number = 1;
-    auto status = [this](const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& o, const Tensor* x = nullptr) { return category(finalize(draft_attend(a, b, c, o, x))); };
-    EXPECT_EQ(status(q_of(), k_of(), v_of(), o_of(), &scale), 0);
-    EXPECT_EQ(status(q_of(), of(K, groups, depth, keys), v_of(), o_of()), CN_DNN_STATUS_BAD_PARAM) << "k transposed";
-    EXPECT_EQ(status(q_of(), k_of(), of(V, groups, keys + 1, width), o_of()), CN_DNN_STATUS_BAD_PARAM) << "lengths";
-    EXPECT_EQ(status(q_of(), of(K, 3, keys, depth), of(V, 3, keys, width), o_of()), CN_DNN_STATUS_BAD_PARAM) << "heads";
-    EXPECT_EQ(status(q_of(), k_of(), v_of(), of(O, heads, rows, depth)), CN_DNN_STATUS_BAD_PARAM) << "width of the result";
-    Tensor spread = q_of(), other = k_of(), wrong = scale;
-    spread.strides[3] = 2;
-    EXPECT_EQ(status(spread, k_of(), v_of(), o_of()), CN_DNN_STATUS_NOT_SUPPORTED) << "a stride within a head";
-    other.type = CN_DNN_DATA_HALF;
-    EXPECT_EQ(status(q_of(), other, v_of(), o_of()), CN_DNN_STATUS_NOT_SUPPORTED) << "types";
-    wrong.type = CN_DNN_DATA_HALF;
-    EXPECT_EQ(status(q_of(), k_of(), v_of(), o_of(), &wrong), CN_DNN_STATUS_BAD_PARAM) << "a scale of half";
-    upload_all();
-    cn_dnn_descriptor p = first_plan(attend(&scale));
-    EXPECT_EQ(category(run(p, {Q, K, V, O, SCALE}, {q_at, k_at, v_at, o_at, floats({1})})), CN_DNN_STATUS_BAD_PARAM) << "a scale by value that lies on the device";
-    EXPECT_EQ(category(run(p, {Q, K, V, O, SCALE}, {q_at, k_at, v_at, q_at, &number})), CN_DNN_STATUS_BAD_PARAM) << "the result on q";
-    EXPECT_TRUE(engines(graph({attend()}), CN_DNN_HEUR_MODE_FALLBACK).empty());
-    cn_dnn_status st = 0;
-    depth = 12;
-    EXPECT_TRUE(engines(graph({attend()}), CN_DNN_HEUR_MODE_A, &st).empty());
-    EXPECT_EQ(category(st), CN_DNN_STATUS_NOT_SUPPORTED) << "heads of 12";
 }
 
 }  // namespace

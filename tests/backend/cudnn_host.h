@@ -79,7 +79,7 @@ inline int64_t place(const Dims& dims, const Dims& strides, int64_t i) {
 }
 
 class Fixture : public testing::Test {
-protected:
+   protected:
     const cn_cuda_calls* cuda = cuda_host::calls();
     const cn_cudnn_calls* d = dnn();
     cudaStream_t s = nullptr;
@@ -115,7 +115,11 @@ protected:
             float f = (float)x[(size_t)i];
             __half h = __double2half(x[(size_t)i]);
             __nv_bfloat16 b = __double2bfloat16(x[(size_t)i]);
-            memcpy(at, type == CN_DNN_DATA_FLOAT ? (void*)&f : type == CN_DNN_DATA_HALF ? (void*)&h : (void*)&b, size_of(type));
+            memcpy(at,
+                   type == CN_DNN_DATA_FLOAT  ? (void*)&f
+                   : type == CN_DNN_DATA_HALF ? (void*)&h
+                                              : (void*)&b,
+                   size_of(type));
         }
         EXPECT_EQ(cuda->MemcpyAsync(to, bytes.data(), bytes.size(), cudaMemcpyHostToDevice, s), cudaSuccess);
         EXPECT_EQ(cuda->StreamSynchronize(s), cudaSuccess);
@@ -154,9 +158,15 @@ protected:
     cn_dnn_status set(cn_dnn_descriptor x, int attribute, int type, const std::vector<T>& values) {
         return d->BackendSetAttribute(x, attribute, type, (int64_t)values.size(), values.data());
     }
-    cn_dnn_status set(cn_dnn_descriptor x, int attribute, cn_dnn_descriptor value) { return set(x, attribute, CN_DNN_TYPE_BACKEND_DESCRIPTOR, std::vector<cn_dnn_descriptor>{value}); }
-    cn_dnn_status set(cn_dnn_descriptor x, int attribute, int type, int value) { return set(x, attribute, type, std::vector<int>{value}); }
-    cn_dnn_status set(cn_dnn_descriptor x, int attribute, const Dims& values) { return set(x, attribute, CN_DNN_TYPE_INT64, values); }
+    cn_dnn_status set(cn_dnn_descriptor x, int attribute, cn_dnn_descriptor value) {
+        return set(x, attribute, CN_DNN_TYPE_BACKEND_DESCRIPTOR, std::vector<cn_dnn_descriptor>{value});
+    }
+    cn_dnn_status set(cn_dnn_descriptor x, int attribute, int type, int value) {
+        return set(x, attribute, type, std::vector<int>{value});
+    }
+    cn_dnn_status set(cn_dnn_descriptor x, int attribute, const Dims& values) {
+        return set(x, attribute, CN_DNN_TYPE_INT64, values);
+    }
     cn_dnn_status finalize(cn_dnn_descriptor x) { return d->BackendFinalize(x); }
 
     std::vector<cn_dnn_descriptor> descriptors;
