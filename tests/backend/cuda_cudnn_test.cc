@@ -23,7 +23,7 @@ struct Engine {
     bool has(int note) const { return std::find(numerical.begin(), numerical.end(), note) != numerical.end(); }
 };
 
-class CudaDnn : public Fixture {
+class HostDnn : public Fixture {
 protected:
     // A tensor's descriptor, set and not finalized.
     cn_dnn_descriptor draft(const Tensor& t) {
@@ -177,7 +177,7 @@ protected:
 };
 
 // A convolution with what may stand behind it, and its data.
-class CudaDnnConv : public CudaDnn {
+class HostDnnConv : public HostDnn {
 protected:
     Tensor x, w, y, bias, z;
     Conv conv;
@@ -276,7 +276,7 @@ protected:
     static double same(double v) { return v; }
 };
 
-TEST_F(CudaDnnConv, IsAPlainLoop) {
+TEST_F(HostDnnConv, IsAPlainLoop) {
     Conv odd(2), deep(3), plain(2);
     odd.strides = {2, 1};
     odd.dilations = {1, 2};
@@ -308,7 +308,7 @@ TEST_F(CudaDnnConv, IsAPlainLoop) {
     }
 }
 
-TEST_F(CudaDnnConv, EveryEngineDoesWhatItsNotesAllow) {
+TEST_F(HostDnnConv, EveryEngineDoesWhatItsNotesAllow) {
     Conv c(2);
     int built = 0, refused = 0, greedy = 0, compiled = 0;
     std::vector<int> seen(CN_DNN_NUMERICAL_NOTE_TYPE_COUNT);
@@ -352,7 +352,7 @@ TEST_F(CudaDnnConv, EveryEngineDoesWhatItsNotesAllow) {
 }
 
 // The strictest of tensors get engines that others do not.
-TEST_F(CudaDnnConv, EnginesDependOnTheTensors) {
+TEST_F(HostDnnConv, EnginesDependOnTheTensors) {
     auto cores = [this] {
         int n = 0;
         for (const Engine& e : engines(chain())) n += e.has(CN_DNN_NUMERICAL_NOTE_TENSOR_CORE);
@@ -366,7 +366,7 @@ TEST_F(CudaDnnConv, EnginesDependOnTheTensors) {
     EXPECT_EQ(cores(), 0) << "depthwise";
 }
 
-TEST_F(CudaDnnConv, GraphsWithoutEngines) {
+TEST_F(HostDnnConv, GraphsWithoutEngines) {
     cn_dnn_status st = 0;
     auto refused = [&](const std::vector<cn_dnn_descriptor>& ops, const char* what) {
         EXPECT_TRUE(engines(graph(ops), CN_DNN_HEUR_MODE_A, &st).empty()) << what;
@@ -396,7 +396,7 @@ TEST_F(CudaDnnConv, GraphsWithoutEngines) {
     EXPECT_EQ(category(st), CN_DNN_STATUS_NOT_SUPPORTED) << "mode B";
 }
 
-TEST_F(CudaDnnConv, GraphsThatAreNone) {
+TEST_F(HostDnnConv, GraphsThatAreNone) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     auto bad = [&](const std::vector<cn_dnn_descriptor>& ops, const char* what) { EXPECT_EQ(category(finalize(draft_graph(ops))), CN_DNN_STATUS_BAD_PARAM) << what; };
     auto between = [this](int64_t n) { return tensor({BETWEEN + n, y.dims, y.strides, CN_DNN_DATA_FLOAT, 16, true}); };
@@ -413,7 +413,7 @@ TEST_F(CudaDnnConv, GraphsThatAreNone) {
     EXPECT_EQ(category(finalize(g)), CN_DNN_STATUS_BAD_PARAM) << "no handle";
 }
 
-TEST_F(CudaDnn, TensorsThatAreNone) {
+TEST_F(HostDnn, TensorsThatAreNone) {
     auto bad = [this](const Tensor& t, const char* what) { EXPECT_NE(finalize(draft(t)), 0) << what; };
     Tensor t;
     t.dims = {2, 3, 4, 5};
@@ -438,7 +438,7 @@ TEST_F(CudaDnn, TensorsThatAreNone) {
     }
 }
 
-TEST_F(CudaDnn, ConvolutionsThatAreNone) {
+TEST_F(HostDnn, ConvolutionsThatAreNone) {
     auto status = [this](void (*change)(Conv*), int64_t axes = 2) {
         Conv c(2);
         change(&c);
@@ -458,7 +458,7 @@ TEST_F(CudaDnn, ConvolutionsThatAreNone) {
     }
 }
 
-TEST_F(CudaDnn, OperationsThatDoNotFit) {
+TEST_F(HostDnn, OperationsThatDoNotFit) {
     auto of = [this](int64_t id, const Dims& dims, int type = CN_DNN_DATA_FLOAT) { return tensor({id, dims, packed(dims, true), type}); };
     cn_dnn_descriptor x = of(X, {2, 8, 4, 5}), w = of(W, {6, 8, 3, 3}), y = of(Y, {2, 6, 2, 3});
     auto conv = [&](cn_dnn_descriptor a, cn_dnn_descriptor b, cn_dnn_descriptor c, int64_t axes = 2) { return category(finalize(draft_convolve(Conv(axes), a, b, c))); };
@@ -488,7 +488,7 @@ TEST_F(CudaDnn, OperationsThatDoNotFit) {
     EXPECT_EQ(category(finalize(sigmoid)), CN_DNN_STATUS_NOT_SUPPORTED);
 }
 
-TEST_F(CudaDnn, AttributesThatDoNotApply) {
+TEST_F(HostDnn, AttributesThatDoNotApply) {
     cn_dnn_descriptor x = create(CN_DNN_BACKEND_TENSOR_DESCRIPTOR), t = tensor(Tensor()), none = nullptr;
     cn_dnn_descriptor op = create(CN_DNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     int64_t count = 0, id = 0;
@@ -510,7 +510,7 @@ TEST_F(CudaDnn, AttributesThatDoNotApply) {
     EXPECT_EQ(category(d->BackendCreateDescriptor(CN_DNN_BACKEND_DEVICEPROP_DESCRIPTOR, &none)), CN_DNN_STATUS_NOT_SUPPORTED);
 }
 
-TEST_F(CudaDnnConv, ResultsGoIntoTheCallersDescriptors) {
+TEST_F(HostDnnConv, ResultsGoIntoTheCallersDescriptors) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     cn_dnn_descriptor g = chain(), heuristic = create(CN_DNN_BACKEND_ENGINEHEUR_DESCRIPTOR), config = create(CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR), none = nullptr;
     cn_dnn_descriptor other = create(CN_DNN_BACKEND_ENGINE_DESCRIPTOR);
@@ -532,7 +532,7 @@ TEST_F(CudaDnnConv, ResultsGoIntoTheCallersDescriptors) {
     EXPECT_EQ(category(finalize(create(CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR))), CN_DNN_STATUS_NOT_SUPPORTED) << "of one's own";
 }
 
-TEST_F(CudaDnnConv, WhatARunDemands) {
+TEST_F(HostDnnConv, WhatARunDemands) {
     Conv c(2);
     with_bias = true;
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, c);
@@ -561,7 +561,7 @@ TEST_F(CudaDnnConv, WhatARunDemands) {
     EXPECT_EQ(cuda->StreamSynchronize(s), cudaSuccess);
 }
 
-TEST_F(CudaDnnConv, WorkspaceIsCheckedAndSpoilt) {
+TEST_F(HostDnnConv, WorkspaceIsCheckedAndSpoilt) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     for (const Engine& e : engines(chain())) {
         int64_t bytes = 0;
@@ -582,7 +582,7 @@ TEST_F(CudaDnnConv, WorkspaceIsCheckedAndSpoilt) {
     FAIL() << "no strict engine with workspace";
 }
 
-TEST_F(CudaDnnConv, TheSumInPlace) {
+TEST_F(HostDnnConv, TheSumInPlace) {
     with_z = with_relu = true;
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     cn_dnn_descriptor p = strict(chain());
@@ -593,7 +593,7 @@ TEST_F(CudaDnnConv, TheSumInPlace) {
     EXPECT_EQ(category(run(p, {X, W, Y, Z}, {x_at, w_at, both + 16, both})), CN_DNN_STATUS_BAD_PARAM) << "beside z";
 }
 
-TEST_F(CudaDnnConv, HandlesOfDevicesAndStreams) {
+TEST_F(HostDnnConv, HandlesOfDevicesAndStreams) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     cn_dnn_descriptor p = strict(chain()), v = draft_pack(ids(), addresses());
     cn_dnn_handle_t fresh = nullptr, invented = (cn_dnn_handle_t)&fresh;
@@ -620,7 +620,7 @@ TEST_F(CudaDnnConv, HandlesOfDevicesAndStreams) {
 }
 
 // Run on what lies there when the graph runs, from where it lay when it was captured.
-TEST_F(CudaDnnConv, CapturedAndReplayed) {
+TEST_F(HostDnnConv, CapturedAndReplayed) {
     cudaGraph_t captured = nullptr;
     cudaGraphExec_t ready = nullptr;
     with_bias = true;
@@ -650,7 +650,7 @@ TEST_F(CudaDnnConv, CapturedAndReplayed) {
 
 // ---- attention ----
 
-class CudaDnnAttention : public CudaDnn {
+class HostDnnAttention : public HostDnn {
 protected:
     enum { Q = 11, K, V, O, SCALE };
     int64_t batch = 2, heads = 4, groups = 2, rows = 3, keys = 5, depth = 8, width = 16;
@@ -728,7 +728,7 @@ protected:
     }
 };
 
-TEST_F(CudaDnnAttention, IsAPlainLoop) {
+TEST_F(HostDnnAttention, IsAPlainLoop) {
     Tensor by_value = {SCALE, {1, 1, 1, 1}, {1, 1, 1, 1}, CN_DNN_DATA_FLOAT, 4, false, true}, on_device = by_value;
     on_device.by_value = false;
     for (int t : {CN_DNN_DATA_FLOAT, CN_DNN_DATA_HALF, CN_DNN_DATA_BFLOAT16}) {
@@ -748,7 +748,7 @@ TEST_F(CudaDnnAttention, IsAPlainLoop) {
     }
 }
 
-TEST_F(CudaDnnAttention, WhatItForbids) {
+TEST_F(HostDnnAttention, WhatItForbids) {
     Tensor scale = {SCALE, {1, 1, 1, 1}, {1, 1, 1, 1}, CN_DNN_DATA_FLOAT, 4, false, true};
     float number = 1;
     auto status = [this](const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& o, const Tensor* x = nullptr) { return category(finalize(draft_attend(a, b, c, o, x))); };
