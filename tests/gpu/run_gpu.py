@@ -19,7 +19,7 @@ def main():
     options = report.arguments(__doc__).parse_args()
     build = pathlib.Path(options.build).resolve()
     plugin, out = build / "libcornu_cuda.so", report.Report()
-    env = {**os.environ, "CORNU_CUDA_LIBRARY": str(plugin), "CORNU_PLAN_CACHE": ""}
+    env = {**os.environ, "CORNU_CUDA_LIBRARY": str(plugin), "CORNU_PLAN_CACHE": "", "CORNU_TUNE": "off"}
     reason = unusable(build, plugin, env)
     if reason:
         out.skip("gpu", reason)
