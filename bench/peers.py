@@ -1,10 +1,11 @@
-"""Times the models of bench/models in PyTorch or JAX, with the same weights and on inputs that are on the device.
+"""Times the models of bench/models in PyTorch, JAX or ONNX Runtime, with the same weights and on inputs that are on the device.
 
-    peers.py torch|jax FOLDER [--seconds 45] [--quick] [--models mlp,...] [--outputs FILE.npz]
+    peers.py torch|jax|onnxruntime FOLDER [--seconds 45] [--quick] [--models mlp,...] [--outputs FILE.npz] [--need-gpu]
 
 A model is read from its Keras config by the small interpreter below, which knows the layers of these models and no others, in the layout that the peer
 likes best. Prints one JSON object a measured case, most telling cases first, until the time is over: torch as a captured CUDA graph, torch.compile
-(max-autotune where there is time), JAX by jit; float32 as each does by default, and bfloat16. --outputs writes each model's result for seed 0, for
+(max-autotune where there is time), JAX by jit, ONNX Runtime by its CUDA provider; float32 as each does by default, and bfloat16, or float16 of
+ONNX Runtime. --need-gpu ends it where the peer knows of none. --outputs writes each model's result for seed 0, for
 comparison, and times nothing. Needs numpy and the peer."""
 import argparse
 import json
@@ -434,16 +435,28 @@ def measure(call, seconds, runs):
     return times
 
 
+def open_peer(args):
+    if args.peer == "onnxruntime":
+        import peers_onnx
+        return peers_onnx.OnnxRuntime(args.need_gpu)
+    peer = (Torch if args.peer == "torch" else Jax)()
+    where = peer.device if args.peer == "torch" else peer.jax.default_backend()
+    if args.need_gpu and where == "cpu":
+        sys.exit(f"{args.peer} knows of no GPU here")
+    return peer
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("peer", choices=("torch", "jax"))
+    parser.add_argument("peer", choices=("torch", "jax", "onnxruntime"))
     parser.add_argument("folder")
     parser.add_argument("--seconds", type=float, default=45)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--models")
     parser.add_argument("--outputs")
+    parser.add_argument("--need-gpu", action="store_true")
     args = parser.parse_args()
-    peer, end, models = (Torch if args.peer == "torch" else Jax)(), time.monotonic() + args.seconds, {}
+    peer, end, models = open_peer(args), time.monotonic() + args.seconds, {}
     cases = [("mlp", 1)] if args.quick else [c for c in CASES if not args.models or c[0] in args.models.split(",")]
     if args.outputs:
         names = sorted({name for name, _ in cases})
@@ -462,7 +475,7 @@ def main():
                 except Exception as error:  # one that does not run leaves the others
                     print(f"{variant} {name} {batch}: {type(error).__name__}: {error}"[:500], file=sys.stderr)
                     continue
-                row = {"peer": variant, "model": name, "precision": "bf16" if half else "default", "batch": batch, "median_ms": times[len(times) // 2],
+                row = {"peer": variant, "model": name, "precision": getattr(peer, "half", "bf16") if half else "default", "batch": batch, "median_ms": times[len(times) // 2],
                        "p99_ms": times[math.ceil(0.99 * len(times)) - 1], "min_ms": times[0], "runs": len(times),
                        "items_per_s": batch * 1e3 / times[len(times) // 2], "version": peer.describe()}
                 print(json.dumps(row), flush=True)

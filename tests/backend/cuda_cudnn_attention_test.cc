@@ -5,7 +5,7 @@ namespace {
 
 using namespace cudnn_host;
 
-class CudaDnnAttention : public CudaDnn {
+class HostDnnAttention : public HostDnn {
    protected:
     enum { Q = 11, K, V, O, SCALE };
     int64_t batch = 2, heads = 4, groups = 2, rows = 3, keys = 5, depth = 8, width = 16;
@@ -85,7 +85,7 @@ class CudaDnnAttention : public CudaDnn {
     }
 };
 
-TEST_F(CudaDnnAttention, IsAPlainLoop) {
+TEST_F(HostDnnAttention, IsAPlainLoop) {
     Tensor by_value = {SCALE, {1, 1, 1, 1}, {1, 1, 1, 1}, CN_DNN_DATA_FLOAT, 4, false, true}, on_device = by_value;
     on_device.by_value = false;
     for (int t : {CN_DNN_DATA_FLOAT, CN_DNN_DATA_HALF, CN_DNN_DATA_BFLOAT16}) {
@@ -106,7 +106,7 @@ TEST_F(CudaDnnAttention, IsAPlainLoop) {
     }
 }
 
-TEST_F(CudaDnnAttention, WhatItForbids) {
+TEST_F(HostDnnAttention, WhatItForbids) {
     Tensor scale = {SCALE, {1, 1, 1, 1}, {1, 1, 1, 1}, CN_DNN_DATA_FLOAT, 4, false, true};
     float number = 1;
     auto status = [this](const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& o,

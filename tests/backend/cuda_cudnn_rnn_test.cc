@@ -9,7 +9,7 @@ using namespace cudnn_host;
 
 double sigmoid(double v) { return 1 / (1 + std::exp(-v)); }
 
-class CudaDnnRnn : public Fixture {
+class HostDnnRnn : public Fixture {
    protected:
     struct Options {
         int algorithm = CN_DNN_RNN_ALGO_STANDARD, cell = CN_DNN_LSTM, bias = CN_DNN_RNN_DOUBLE_BIAS,
@@ -33,14 +33,14 @@ class CudaDnnRnn : public Fixture {
          *weights = nullptr, *work = nullptr;
     int32_t* lengths_at = nullptr;
 
-    CudaDnnRnn() {
+    HostDnnRnn() {
         EXPECT_EQ(d->CreateDropoutDescriptor(&dropout), 0);
         EXPECT_EQ(d->CreateRNNDescriptor(&rnn), 0);
         EXPECT_EQ(d->CreateRNNDataDescriptor(&x_data), 0);
         EXPECT_EQ(d->CreateRNNDataDescriptor(&y_data), 0);
         for (cn_dnn_tensor_t* t : {&state, &matrix, &vector}) EXPECT_EQ(d->CreateTensorDescriptor(t), 0);
     }
-    ~CudaDnnRnn() override {
+    ~HostDnnRnn() override {
         EXPECT_EQ(d->DestroyRNNDescriptor(rnn), 0);
         EXPECT_EQ(dropout ? d->DestroyDropoutDescriptor(dropout) : 0, 0);
         EXPECT_EQ(d->DestroyRNNDataDescriptor(x_data), 0);
@@ -189,7 +189,7 @@ class CudaDnnRnn : public Fixture {
     static double same(double v) { return v; }
 };
 
-TEST_F(CudaDnnRnn, IsTheFormulasOfTheManual) {
+TEST_F(HostDnnRnn, IsTheFormulasOfTheManual) {
     for (int cell : {CN_DNN_LSTM, CN_DNN_GRU, CN_DNN_RNN_TANH, CN_DNN_RNN_RELU}) {
         for (int type : {CN_DNN_DATA_FLOAT, CN_DNN_DATA_HALF, CN_DNN_DATA_BFLOAT16}) {
             std::string what = "cell " + std::to_string(cell) + ", type " + std::to_string(type);
@@ -205,7 +205,7 @@ TEST_F(CudaDnnRnn, IsTheFormulasOfTheManual) {
     }
 }
 
-TEST_F(CudaDnnRnn, StrictOnlyWithFma) {
+TEST_F(HostDnnRnn, StrictOnlyWithFma) {
     lengths = {4, 4, 4};
     for (int math :
          {CN_DNN_FMA_MATH, CN_DNN_DEFAULT_MATH, CN_DNN_TENSOR_OP_MATH, CN_DNN_TENSOR_OP_MATH_ALLOW_CONVERSION}) {
@@ -227,7 +227,7 @@ TEST_F(CudaDnnRnn, StrictOnlyWithFma) {
     }
 }
 
-TEST_F(CudaDnnRnn, PaddingAndWorkspaceAreGarbage) {
+TEST_F(HostDnnRnn, PaddingAndWorkspaceAreGarbage) {
     prepare();
     ASSERT_EQ(set_data(y_data, o.units), 0);
     ASSERT_EQ(forward(), 0);
@@ -237,7 +237,7 @@ TEST_F(CudaDnnRnn, PaddingAndWorkspaceAreGarbage) {
     EXPECT_TRUE(std::isnan(read(work, CN_DNN_DATA_FLOAT, {(int64_t)work_bytes / 4}, {1})[0]));
 }
 
-TEST_F(CudaDnnRnn, DescriptorsThatAreNone) {
+TEST_F(HostDnnRnn, DescriptorsThatAreNone) {
     auto status = [this](void (*change)(Options*)) {
         Options with = o;
         change(&with);
@@ -277,7 +277,7 @@ TEST_F(CudaDnnRnn, DescriptorsThatAreNone) {
     EXPECT_EQ(category(d->SetTensorNdDescriptor(nullptr, 0, 3, dims, dims)), CN_DNN_STATUS_BAD_PARAM);
 }
 
-TEST_F(CudaDnnRnn, NothingWhereSomethingBelongs) {
+TEST_F(HostDnnRnn, NothingWhereSomethingBelongs) {
     auto bad = [](cn_dnn_status st, const char* what) { EXPECT_EQ(category(st), CN_DNN_STATUS_BAD_PARAM) << what; };
     int type = 0, ndim = 0, dims[9] = {1, 1, 1}, strides[9] = {1, 1, 1};
     int64_t invented = 0;
@@ -324,7 +324,7 @@ TEST_F(CudaDnnRnn, NothingWhereSomethingBelongs) {
         "a reserve space");
 }
 
-TEST_F(CudaDnnRnn, DescriptorsThatDoNotFit) {
+TEST_F(HostDnnRnn, DescriptorsThatDoNotFit) {
     int dims[3] = {1, batch, o.units}, spread[3] = {batch * o.units * 2, o.units * 2, 2};
     size_t bytes = 0;
     prepare();
@@ -350,7 +350,7 @@ TEST_F(CudaDnnRnn, DescriptorsThatDoNotFit) {
         << "not small";
 }
 
-TEST_F(CudaDnnRnn, SizesAndWeights) {
+TEST_F(HostDnnRnn, SizesAndWeights) {
     void *m_at = nullptr, *v_at = nullptr;
     size_t bytes = 0;
     EXPECT_EQ(category(d->GetRNNWeightSpaceSize(handle, rnn, &bytes)), CN_DNN_STATUS_BAD_PARAM) << "never set";
@@ -385,7 +385,7 @@ TEST_F(CudaDnnRnn, SizesAndWeights) {
         << "many units";
 }
 
-TEST_F(CudaDnnRnn, WhatARunDemands) {
+TEST_F(HostDnnRnn, WhatARunDemands) {
     prepare();
     int32_t host[3] = {4, 0, 2};
     auto bad = [this](const char* what) { EXPECT_EQ(category(forward()), CN_DNN_STATUS_BAD_PARAM) << what; };
@@ -448,7 +448,7 @@ TEST_F(CudaDnnRnn, WhatARunDemands) {
     bad("its dropout descriptor is gone");
 }
 
-TEST_F(CudaDnnRnn, LengthsOnTheDeviceAreThoseOfTheDescriptor) {
+TEST_F(HostDnnRnn, LengthsOnTheDeviceAreThoseOfTheDescriptor) {
     prepare();
     put_lengths({4, 1, 2});
     ASSERT_EQ(forward(), 0);
@@ -456,7 +456,7 @@ TEST_F(CudaDnnRnn, LengthsOnTheDeviceAreThoseOfTheDescriptor) {
     EXPECT_EQ(category(forward()), CN_DNN_STATUS_EXECUTION_FAILED) << "the context is dead";
 }
 
-TEST_F(CudaDnnRnn, CapturedAndReplayed) {
+TEST_F(HostDnnRnn, CapturedAndReplayed) {
     cudaGraph_t captured = nullptr;
     cudaGraphExec_t ready = nullptr;
     prepare();

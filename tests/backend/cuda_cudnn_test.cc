@@ -6,7 +6,7 @@ namespace {
 using namespace cudnn_host;
 
 // A convolution with what may stand behind it, and its data.
-class CudaDnnConv : public CudaDnn {
+class HostDnnConv : public HostDnn {
    protected:
     Tensor x, w, y, bias, z;
     Conv conv;
@@ -113,7 +113,7 @@ class CudaDnnConv : public CudaDnn {
     static double same(double v) { return v; }
 };
 
-TEST_F(CudaDnnConv, IsAPlainLoop) {
+TEST_F(HostDnnConv, IsAPlainLoop) {
     Conv odd(2), deep(3), plain(2);
     odd.strides = {2, 1};
     odd.dilations = {1, 2};
@@ -145,7 +145,7 @@ TEST_F(CudaDnnConv, IsAPlainLoop) {
     }
 }
 
-TEST_F(CudaDnnConv, EveryEngineDoesWhatItsNotesAllow) {
+TEST_F(HostDnnConv, EveryEngineDoesWhatItsNotesAllow) {
     Conv c(2);
     int built = 0, refused = 0, greedy = 0, compiled = 0;
     std::vector<int> seen(CN_DNN_NUMERICAL_NOTE_TYPE_COUNT);
@@ -191,7 +191,7 @@ TEST_F(CudaDnnConv, EveryEngineDoesWhatItsNotesAllow) {
 }
 
 // The strictest of tensors get engines that others do not.
-TEST_F(CudaDnnConv, EnginesDependOnTheTensors) {
+TEST_F(HostDnnConv, EnginesDependOnTheTensors) {
     auto cores = [this] {
         int n = 0;
         for (const Engine& e : engines(chain())) n += e.has(CN_DNN_NUMERICAL_NOTE_TENSOR_CORE);
@@ -205,7 +205,7 @@ TEST_F(CudaDnnConv, EnginesDependOnTheTensors) {
     EXPECT_EQ(cores(), 0) << "depthwise";
 }
 
-TEST_F(CudaDnnConv, GraphsWithoutEngines) {
+TEST_F(HostDnnConv, GraphsWithoutEngines) {
     cn_dnn_status st = 0;
     auto refused = [&](const std::vector<cn_dnn_descriptor>& ops, const char* what) {
         EXPECT_TRUE(engines(graph(ops), CN_DNN_HEUR_MODE_A, &st).empty()) << what;
@@ -243,7 +243,7 @@ TEST_F(CudaDnnConv, GraphsWithoutEngines) {
     EXPECT_EQ(category(st), CN_DNN_STATUS_NOT_SUPPORTED) << "mode B";
 }
 
-TEST_F(CudaDnnConv, GraphsThatAreNone) {
+TEST_F(HostDnnConv, GraphsThatAreNone) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     auto bad = [&](const std::vector<cn_dnn_descriptor>& ops, const char* what) {
         EXPECT_EQ(category(finalize(draft_graph(ops))), CN_DNN_STATUS_BAD_PARAM) << what;
@@ -267,7 +267,7 @@ TEST_F(CudaDnnConv, GraphsThatAreNone) {
     EXPECT_EQ(category(finalize(g)), CN_DNN_STATUS_BAD_PARAM) << "no handle";
 }
 
-TEST_F(CudaDnn, TensorsThatAreNone) {
+TEST_F(HostDnn, TensorsThatAreNone) {
     auto bad = [this](const Tensor& t, const char* what) { EXPECT_NE(finalize(draft(t)), 0) << what; };
     Tensor t;
     t.dims = {2, 3, 4, 5};
@@ -294,7 +294,7 @@ TEST_F(CudaDnn, TensorsThatAreNone) {
     }
 }
 
-TEST_F(CudaDnn, ConvolutionsThatAreNone) {
+TEST_F(HostDnn, ConvolutionsThatAreNone) {
     auto status = [this](void (*change)(Conv*), int64_t axes = 2) {
         Conv c(2);
         change(&c);
@@ -314,7 +314,7 @@ TEST_F(CudaDnn, ConvolutionsThatAreNone) {
     }
 }
 
-TEST_F(CudaDnn, OperationsThatDoNotFit) {
+TEST_F(HostDnn, OperationsThatDoNotFit) {
     auto of = [this](int64_t id, const Dims& dims, int type = CN_DNN_DATA_FLOAT) {
         return tensor({id, dims, packed(dims, true), type});
     };
@@ -354,7 +354,7 @@ TEST_F(CudaDnn, OperationsThatDoNotFit) {
     EXPECT_EQ(category(finalize(sigmoid)), CN_DNN_STATUS_NOT_SUPPORTED);
 }
 
-TEST_F(CudaDnn, AttributesThatDoNotApply) {
+TEST_F(HostDnn, AttributesThatDoNotApply) {
     cn_dnn_descriptor x = create(CN_DNN_BACKEND_TENSOR_DESCRIPTOR), t = tensor(Tensor()), none = nullptr;
     cn_dnn_descriptor op = create(CN_DNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     int64_t count = 0, id = 0;
@@ -378,7 +378,7 @@ TEST_F(CudaDnn, AttributesThatDoNotApply) {
               CN_DNN_STATUS_NOT_SUPPORTED);
 }
 
-TEST_F(CudaDnn, NothingWhereSomethingBelongs) {
+TEST_F(HostDnn, NothingWhereSomethingBelongs) {
     auto bad = [](cn_dnn_status st, const char* what) { EXPECT_EQ(category(st), CN_DNN_STATUS_BAD_PARAM) << what; };
     cn_dnn_handle_t none = nullptr;
     cn_dnn_descriptor g = create(CN_DNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR), t = tensor(Tensor()), nothing = nullptr;
@@ -401,7 +401,7 @@ TEST_F(CudaDnn, NothingWhereSomethingBelongs) {
     EXPECT_EQ(d->Create(&none), 1001) << "a device";
 }
 
-TEST_F(CudaDnn, DescriptorsOfAnotherKind) {
+TEST_F(HostDnn, DescriptorsOfAnotherKind) {
     auto bad = [this](cn_dnn_descriptor x, const char* what) {
         EXPECT_EQ(category(finalize(x)), CN_DNN_STATUS_BAD_PARAM) << what;
     };
@@ -428,7 +428,7 @@ TEST_F(CudaDnn, DescriptorsOfAnotherKind) {
 }
 
 // Single numbers, all of which fit.
-TEST_F(CudaDnn, NumbersByValueAreNoTensorsOfAConvolution) {
+TEST_F(HostDnn, NumbersByValueAreNoTensorsOfAConvolution) {
     Tensor x, w, y, value;
     w.id = W;
     y.id = Y;
@@ -444,7 +444,7 @@ TEST_F(CudaDnn, NumbersByValueAreNoTensorsOfAConvolution) {
         << "a result by value";
 }
 
-TEST_F(CudaDnnConv, WorkThatCannotBePutOnTheStream) {
+TEST_F(HostDnnConv, WorkThatCannotBePutOnTheStream) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     cn_dnn_descriptor p = strict(chain());
     cudaStream_t gone = nullptr;
@@ -460,7 +460,7 @@ TEST_F(CudaDnnConv, WorkThatCannotBePutOnTheStream) {
     EXPECT_EQ(std::string(again), "") << "told once";
 }
 
-TEST_F(CudaDnnConv, ResultsGoIntoTheCallersDescriptors) {
+TEST_F(HostDnnConv, ResultsGoIntoTheCallersDescriptors) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     cn_dnn_descriptor g = chain(), heuristic = create(CN_DNN_BACKEND_ENGINEHEUR_DESCRIPTOR),
                       config = create(CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR), none = nullptr;
@@ -484,7 +484,7 @@ TEST_F(CudaDnnConv, ResultsGoIntoTheCallersDescriptors) {
         << "of one's own";
 }
 
-TEST_F(CudaDnnConv, WhatARunDemands) {
+TEST_F(HostDnnConv, WhatARunDemands) {
     Conv c(2);
     with_bias = true;
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, c);
@@ -516,7 +516,7 @@ TEST_F(CudaDnnConv, WhatARunDemands) {
     EXPECT_EQ(cuda->StreamSynchronize(s), cudaSuccess);
 }
 
-TEST_F(CudaDnnConv, WorkspaceIsCheckedAndSpoilt) {
+TEST_F(HostDnnConv, WorkspaceIsCheckedAndSpoilt) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     for (const Engine& e : engines(chain())) {
         int64_t bytes = 0;
@@ -539,7 +539,7 @@ TEST_F(CudaDnnConv, WorkspaceIsCheckedAndSpoilt) {
     FAIL() << "no strict engine with workspace";
 }
 
-TEST_F(CudaDnnConv, TheSumInPlace) {
+TEST_F(HostDnnConv, TheSumInPlace) {
     with_z = with_relu = true;
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     cn_dnn_descriptor p = strict(chain());
@@ -550,7 +550,7 @@ TEST_F(CudaDnnConv, TheSumInPlace) {
     EXPECT_EQ(category(run(p, {X, W, Y, Z}, {x_at, w_at, both + 16, both})), CN_DNN_STATUS_BAD_PARAM) << "beside z";
 }
 
-TEST_F(CudaDnnConv, HandlesOfDevicesAndStreams) {
+TEST_F(HostDnnConv, HandlesOfDevicesAndStreams) {
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     cn_dnn_descriptor g = chain(), p = strict(g), v = draft_pack(ids(), addresses());
     std::vector<Engine> configs = engines(g);
@@ -584,7 +584,7 @@ TEST_F(CudaDnnConv, HandlesOfDevicesAndStreams) {
 }
 
 // Run on what lies there when the graph runs, from where it lay when it was captured.
-TEST_F(CudaDnnConv, CapturedAndReplayed) {
+TEST_F(HostDnnConv, CapturedAndReplayed) {
     cudaGraph_t captured = nullptr;
     cudaGraphExec_t ready = nullptr;
     with_bias = true;

@@ -39,7 +39,7 @@ const char* const kConvCalls[] = {"Dnn.Create",          "Dnn.SetStream",       
 
 }  // namespace
 
-TEST(CudaDnnWays, PlansAreTakenFromTheCacheAndReplayed) {
+TEST(HostDnnWays, PlansAreTakenFromTheCacheAndReplayed) {
     Folder folder;
     const std::string before = held();
     {
@@ -64,7 +64,7 @@ TEST(CudaDnnWays, PlansAreTakenFromTheCacheAndReplayed) {
     EXPECT_EQ(held(), before);
 }
 
-TEST(CudaDnnWays, NothingIsKeptThatIsNotTaken) {
+TEST(HostDnnWays, NothingIsKeptThatIsNotTaken) {
     Folder folder;
     Precise first(folder.path.c_str());
     name_ways(folder.file(), first, first.rows[0].ways); // a way that is none: everything is timed anew
@@ -78,7 +78,7 @@ TEST(CudaDnnWays, NothingIsKeptThatIsNotTaken) {
     EXPECT_EQ(cuda_host::usage().dnn_handles, before.dnn_handles);
 }
 
-TEST(CudaDnnWays, StrictProductsAreLeftAlone) {
+TEST(HostDnnWays, StrictProductsAreLeftAlone) {
     Precise t("", CORNU_TUNE_FULL, 0, CORNU_PRECISION_STRICT);
     EXPECT_EQ(t.dnn_rows(), 0);
 }
@@ -112,13 +112,13 @@ void fail_once(const std::string& cache, double seconds, int times, const std::v
     }
 }
 
-TEST(CudaDnnWays, EachCallFailsOnceWhileWaysAreTimed) {
+TEST(HostDnnWays, EachCallFailsOnceWhileWaysAreTimed) {
     const Precise reference("", CORNU_TUNE_OFF);
     std::set<std::string> named;
     fail_once("", 0, 4, reference.y, &named);
 }
 
-TEST(CudaDnnWays, EachCallFailsOnceInARun) {
+TEST(HostDnnWays, EachCallFailsOnceInARun) {
     Folder folder;
     const Precise reference("", CORNU_TUNE_OFF);
     std::set<std::string> named;
@@ -130,7 +130,7 @@ TEST(CudaDnnWays, EachCallFailsOnceInARun) {
     EXPECT_TRUE(named.count("Dnn.BackendExecute"));
 }
 
-TEST(CudaDnnWays, ADeadContext) {
+TEST(HostDnnWays, ADeadContext) {
     Folder folder;
     const Precise first(folder.path.c_str());
     name_ways(folder.file(), first, 3);
@@ -146,7 +146,7 @@ TEST(CudaDnnWays, ADeadContext) {
 }
 
 // Long sequences in halves, without a mask: cuDNN's plan is the last way. Others have none.
-TEST(CudaDnnWays, Attention) {
+TEST(HostDnnWays, Attention) {
     struct {
         cornu_dtype dtype;
         int64_t heads, kv_heads, queries, keys, depth;
@@ -217,7 +217,7 @@ long expect_layer(cornu_dtype dtype, const Layer& l) {
 
 }  // namespace
 
-TEST(CudaDnnWays, Recurrence) {
+TEST(HostDnnWays, Recurrence) {
     for (cornu_dtype dtype : {CORNU_FLOAT32, CORNU_FLOAT16, CORNU_BFLOAT16}) {
         for (cn_rnn_kind kind : {CN_RNN_SIMPLE, CN_RNN_LSTM, CN_RNN_GRU}) {
             for (int flags = 0; flags < 8; flags++) {
@@ -240,7 +240,7 @@ TEST(CudaDnnWays, Recurrence) {
     EXPECT_GE(expect_layer(CORNU_FLOAT32, wide), 2);
 }
 
-TEST(CudaDnnWays, RecurrencesThatTheLibraryDoesNotHave) {
+TEST(HostDnnWays, RecurrencesThatTheLibraryDoesNotHave) {
     Layer backwards, mask, resets_first, other_act, other_gate;
     backwards.backwards = mask.mask = true;
     resets_first.kind = CN_RNN_GRU;
@@ -252,7 +252,7 @@ TEST(CudaDnnWays, RecurrencesThatTheLibraryDoesNotHave) {
 }
 
 // Each call of making a recurrence fails once: the step is left as it was, and nothing is left behind.
-TEST(CudaDnnWays, EachCallFailsOnceWhileARecurrenceIsMade) {
+TEST(HostDnnWays, EachCallFailsOnceWhileARecurrenceIsMade) {
     const std::string before = held();
     for (const char* name : {"Dnn.CreateDropoutDescriptor", "Dnn.SetDropoutDescriptor", "Dnn.CreateRNNDescriptor", "Dnn.SetRNNDescriptor_v8", "Dnn.CreateRNNDataDescriptor",
                              "Dnn.SetRNNDataDescriptor", "Dnn.CreateTensorDescriptor", "Dnn.SetTensorNdDescriptor", "Dnn.GetTensorNdDescriptor",

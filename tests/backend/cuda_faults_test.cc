@@ -147,7 +147,7 @@ const std::set<std::string> kUnused = {
     "LaunchCooperativeKernel",
     "OccupancyMaxActiveBlocksPerMultiprocessor" /* of recurrences: see RecurrenceOfManyBlocks */,
     "MemsetAsync",
-    "EventElapsedTime" /* of timing: see CudaTune */,
+    "EventElapsedTime" /* of timing: see HostTune */,
     "Lt.MatrixLayoutSetAttribute" /* of batches: see BatchedProduct */};
 // Calls that only a failure leads to.
 const std::set<std::string> kOnFailure = {"GetLastError"};
@@ -183,14 +183,14 @@ struct Revived {
     }
 };
 
-class CudaCall : public testing::TestWithParam<std::string> {
+class HostCall : public testing::TestWithParam<std::string> {
     Revived revived_;
 };
-class CudaFaults : public testing::Test {
+class HostFaults : public testing::Test {
     Revived revived_;
 };
 
-TEST_P(CudaCall, FailsOnce) {
+TEST_P(HostCall, FailsOnce) {
     const std::string name = GetParam();
     bool lt = name.rfind("Lt.", 0) == 0;
     int error = lt ? (int)CUBLAS_STATUS_INTERNAL_ERROR : name.rfind("Malloc", 0) == 0 ? (int)cudaErrorMemoryAllocation : (int)cudaErrorInvalidResourceHandle;
@@ -238,9 +238,9 @@ std::string parameter_name(const testing::TestParamInfo<std::string>& info) {
     for (char& c : name) c = c == '.' ? '_' : c;
     return name;
 }
-INSTANTIATE_TEST_SUITE_P(Each, CudaCall, testing::ValuesIn(call_names()), parameter_name);
+INSTANTIATE_TEST_SUITE_P(HostEach, HostCall, testing::ValuesIn(call_names()), parameter_name);
 
-TEST_F(CudaFaults, BatchedProduct) {
+TEST_F(HostFaults, BatchedProduct) {
     run_graph::Graph g;
     cn_plan* plan = nullptr;
     cn_device* device = nullptr;
@@ -270,7 +270,7 @@ TEST_F(CudaFaults, BatchedProduct) {
 }
 
 // Every call that a recurrence of several blocks makes: what the device holds at once, its counters, its launch, and both again in a captured graph.
-TEST_F(CudaFaults, RecurrenceOfManyBlocks) {
+TEST_F(HostFaults, RecurrenceOfManyBlocks) {
     run_graph::Graph g;
     cn_plan* plan = nullptr;
     cn_device* device = nullptr;
@@ -331,7 +331,7 @@ TEST_F(CudaFaults, RecurrenceOfManyBlocks) {
     cn_plan_destroy(plan);
 }
 
-TEST_F(CudaFaults, SmallerBatchAfterOutOfMemory) {
+TEST_F(HostFaults, SmallerBatchAfterOutOfMemory) {
     const auto want = on_cpu(2);
     std::vector<float> y;
     {
@@ -378,12 +378,12 @@ void lose(const char* name, long n, int error, int batch = 1) {
     EXPECT_EQ(again.run(1, &y), CORNU_OK) << again.error;
 }
 
-TEST_F(CudaFaults, ContextDiesAtALaunch) { lose("LaunchKernel", 2, cudaErrorLaunchFailure); }
-TEST_F(CudaFaults, ContextDiesAtACopy) { lose("MemcpyAsync", 1, cudaErrorECCUncorrectable); }
-TEST_F(CudaFaults, ContextDiesWhileItIsWaitedFor) { lose("StreamSynchronize", 1, cudaErrorIllegalAddress); }
-TEST_F(CudaFaults, ContextDiesInCuBlasLt) { lose("Lt.Matmul", 1, cudaErrorIllegalAddress, 40); }
+TEST_F(HostFaults, ContextDiesAtALaunch) { lose("LaunchKernel", 2, cudaErrorLaunchFailure); }
+TEST_F(HostFaults, ContextDiesAtACopy) { lose("MemcpyAsync", 1, cudaErrorECCUncorrectable); }
+TEST_F(HostFaults, ContextDiesWhileItIsWaitedFor) { lose("StreamSynchronize", 1, cudaErrorIllegalAddress); }
+TEST_F(HostFaults, ContextDiesInCuBlasLt) { lose("Lt.Matmul", 1, cudaErrorIllegalAddress, 40); }
 
-TEST_F(CudaFaults, DevicesThatCannotBeUsed) {
+TEST_F(HostFaults, DevicesThatCannotBeUsed) {
     struct Case {
         const char *variable, *value, *device, *says;
     };
@@ -399,7 +399,7 @@ TEST_F(CudaFaults, DevicesThatCannotBeUsed) {
     EXPECT_EQ(held(), "");
 }
 
-TEST_F(CudaFaults, AutoGoesToTheCpu) {
+TEST_F(HostFaults, AutoGoesToTheCpu) {
     for (const char* variable : {"CORNU_HOST_DEVICES", "CORNU_HOST_DRIVER"}) {
         Environment e(variable, "0");
         std::vector<float> y;
@@ -409,7 +409,7 @@ TEST_F(CudaFaults, AutoGoesToTheCpu) {
     }
 }
 
-TEST_F(CudaFaults, TwoDevices) {
+TEST_F(HostFaults, TwoDevices) {
     Environment e("CORNU_HOST_DEVICES", "2");
     const auto want = on_cpu(2);
     std::vector<float> y;
@@ -443,11 +443,11 @@ void expect_refused(const std::string& path, const char* fault, const char* says
     EXPECT_EXIT(try_plugin(path, fault, says), testing::ExitedWithCode(0), "auto: works") << fault;
 }
 
-TEST(CudaPlugin, ThereIsNone) { expect_refused("/nowhere/libcornu_cuda.so", "", "/nowhere/libcornu_cuda.so"); }
-TEST(CudaPlugin, OfAnotherInterface) { expect_refused(CORNU_TEST_PLUGIN, "abi", "another version"); }
-TEST(CudaPlugin, OfAnotherVersion) { expect_refused(CORNU_TEST_PLUGIN, "version", "0.0.1"); }
-TEST(CudaPlugin, OfOtherSources) { expect_refused(CORNU_TEST_PLUGIN, "layout", "other sources"); }
-TEST(CudaPlugin, OfSomethingElse) { expect_refused(CORNU_TEST_PLUGIN, "magic", "is no plug-in"); }
-TEST(CudaPlugin, WithoutATable) { expect_refused(CORNU_TEST_PLUGIN, "table", "is no plug-in"); }
+TEST(HostPlugin, ThereIsNone) { expect_refused("/nowhere/libcornu_cuda.so", "", "/nowhere/libcornu_cuda.so"); }
+TEST(HostPlugin, OfAnotherInterface) { expect_refused(CORNU_TEST_PLUGIN, "abi", "another version"); }
+TEST(HostPlugin, OfAnotherVersion) { expect_refused(CORNU_TEST_PLUGIN, "version", "0.0.1"); }
+TEST(HostPlugin, OfOtherSources) { expect_refused(CORNU_TEST_PLUGIN, "layout", "other sources"); }
+TEST(HostPlugin, OfSomethingElse) { expect_refused(CORNU_TEST_PLUGIN, "magic", "is no plug-in"); }
+TEST(HostPlugin, WithoutATable) { expect_refused(CORNU_TEST_PLUGIN, "table", "is no plug-in"); }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "backend/cuda/calls.h"
 #include "backend/plugin.h"
 #include "kernels/host/runtime.h"
+#include "tests/backend/cuda_inject.h"
 
 namespace cuda_host {
 
@@ -39,12 +40,6 @@ inline cn_host_usage usage() {
 }
 inline void revive() { function<void (*)()>("cn_host_revive")(); }
 
-inline long inject(const char* name, long n, int error, bool sticky = false) {
-    const cn_plugin* plugin = nullptr;
-    EXPECT_EQ(cn_plugin_open(&plugin), CORNU_OK) << cornu_last_error();
-    return plugin->inject(name, n, error, sticky);
-}
-
 // What is there and not given back, as one text.
 inline std::string held() {
     cn_host_usage u = usage();
@@ -64,23 +59,6 @@ inline std::string held() {
     add("cuDNN objects", u.dnn_objects);
     return text;
 }
-
-// An environment variable for the length of a block.
-struct Environment {
-    std::string name, before;
-    bool was = false;
-    Environment(const char* variable, const char* value) : name(variable) {
-        const char* old = getenv(variable);
-        was = old != nullptr;
-        if (old) before = old;
-        setenv(variable, value, 1);
-    }
-    ~Environment() {
-        if (was) setenv(name.c_str(), before.c_str(), 1);
-        else unsetenv(name.c_str());
-    }
-    Environment(const Environment&) = delete;
-};
 
 }  // namespace cuda_host
 

@@ -13,12 +13,12 @@ namespace {
 using cuda_host::held;
 using cuda_host::lt;
 
-class CudaHost : public testing::Test {
+class HostRuntime : public testing::Test {
 protected:
     const cn_cuda_calls* cuda = cuda_host::calls();
     cudaStream_t s = nullptr;
-    CudaHost() { EXPECT_EQ(cuda->StreamCreateWithFlags(&s, cudaStreamNonBlocking), cudaSuccess); }
-    ~CudaHost() override {
+    HostRuntime() { EXPECT_EQ(cuda->StreamCreateWithFlags(&s, cudaStreamNonBlocking), cudaSuccess); }
+    ~HostRuntime() override {
         cuda_host::revive();
         (void)cuda->StreamDestroy(s);
         EXPECT_EQ(held(), "");
@@ -42,14 +42,14 @@ protected:
     }
 };
 
-TEST_F(CudaHost, NewMemoryIsNan) {
+TEST_F(HostRuntime, NewMemoryIsNan) {
     void* p = block(12);
     for (float v : read(p, 3)) EXPECT_TRUE(std::isnan(v));
     EXPECT_EQ(cuda->Free(p), cudaSuccess);
     EXPECT_EQ(cuda->Free(p), cudaErrorInvalidValue) << "freed twice";
 }
 
-TEST_F(CudaHost, CopiesThatAreNotWhatTheySay) {
+TEST_F(HostRuntime, CopiesThatAreNotWhatTheySay) {
     float x[4] = {};
     void *p = block(16), *pinned = nullptr;
     ASSERT_EQ(cuda->MallocHost(&pinned, 16), cudaSuccess);
@@ -64,7 +64,7 @@ TEST_F(CudaHost, CopiesThatAreNotWhatTheySay) {
     EXPECT_EQ(cuda->Free(p), cudaSuccess);
 }
 
-TEST_F(CudaHost, WorkIsDoneWhenItIsWaitedFor) {
+TEST_F(HostRuntime, WorkIsDoneWhenItIsWaitedFor) {
     void* p = floats({1, 2});
     float x[2] = {7, 7};
     cudaStream_t other = nullptr;
@@ -96,7 +96,7 @@ cudaGraphExec_t graph_of_copy(const cn_cuda_calls* cuda, cudaStream_t s, void* q
     return ready;
 }
 
-TEST_F(CudaHost, GraphsRunAgainAndAgain) {
+TEST_F(HostRuntime, GraphsRunAgainAndAgain) {
     void *p = floats({1, 2}), *q = floats({0, 0});
     cudaGraphExec_t graph = graph_of_copy(cuda, s, q, p);
     EXPECT_EQ(read(q, 2)[0], 0) << "captured, not run";
@@ -110,7 +110,7 @@ TEST_F(CudaHost, GraphsRunAgainAndAgain) {
     (void)cuda->Free(q);
 }
 
-TEST_F(CudaHost, StaleAddressOfACopyInAGraph) {
+TEST_F(HostRuntime, StaleAddressOfACopyInAGraph) {
     void *p = floats({1, 2}), *q = floats({0, 0});
     cudaGraphExec_t graph = graph_of_copy(cuda, s, q, p);
     ASSERT_EQ(cuda->Free(p), cudaSuccess);
@@ -131,7 +131,7 @@ struct Arguments {
 void set_first(Arguments a) { a.p[0] = (float)a.n; }
 void invoke(void (*kernel)(), void** args) { reinterpret_cast<void (*)(Arguments)>(kernel)(*static_cast<Arguments*>(args[0])); }
 
-TEST_F(CudaHost, StaleAddressInAKernelsArguments) {
+TEST_F(HostRuntime, StaleAddressInAKernelsArguments) {
     static const size_t sizes[] = {sizeof(Arguments)};
     const cn_host_kernel kernel = {invoke, reinterpret_cast<void (*)()>(set_first), 1, sizes, "set_first"};
     Arguments a = {3, static_cast<float*>(block(8))};
@@ -152,7 +152,7 @@ TEST_F(CudaHost, StaleAddressInAKernelsArguments) {
     (void)cuda->GraphDestroy(graph);
 }
 
-TEST_F(CudaHost, WhatBreaksACapture) {
+TEST_F(HostRuntime, WhatBreaksACapture) {
     cudaGraph_t graph = nullptr;
     cudaStream_t other = nullptr;
     cudaEvent_t event = nullptr;
@@ -180,7 +180,7 @@ TEST_F(CudaHost, WhatBreaksACapture) {
 
 // ---- cuBLASLt: y = x w + bias for row-major x [2, 3], w [3, 2] as the columns of the transposed problem ----
 
-class CublasLt : public CudaHost {
+class HostCublasLt : public HostRuntime {
 protected:
     cublasLtHandle_t handle = nullptr;
     cublasLtMatmulDesc_t desc = nullptr;
@@ -188,7 +188,7 @@ protected:
     cublasLtMatmulPreference_t pref = nullptr;
     void *w = nullptr, *x = nullptr, *y = nullptr, *bias = nullptr;
 
-    ~CublasLt() override {
+    ~HostCublasLt() override {
         (void)lt()->MatmulPreferenceDestroy(pref);
         for (cublasLtMatrixLayout_t layout : {a, b, d}) (void)lt()->MatrixLayoutDestroy(layout);
         (void)lt()->MatmulDescDestroy(desc);
@@ -227,7 +227,7 @@ protected:
     }
 };
 
-TEST_F(CublasLt, StrictAndTf32) {
+TEST_F(HostCublasLt, StrictAndTf32) {
     for (auto compute : {CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32}) {
         cublasLtMatmulHeuristicResult_t found = {};
         if (!handle) make(compute);
@@ -244,7 +244,7 @@ TEST_F(CublasLt, StrictAndTf32) {
 }
 
 // What an environment variable may do to a caller that allows it.
-TEST_F(CublasLt, AnOpenMaskIsTf32) {
+TEST_F(HostCublasLt, AnOpenMaskIsTf32) {
     cublasLtMatmulHeuristicResult_t found = {};
     make(CUBLAS_COMPUTE_32F);
     ASSERT_EQ(choose(&found), CUBLAS_STATUS_SUCCESS);
@@ -254,7 +254,7 @@ TEST_F(CublasLt, AnOpenMaskIsTf32) {
     EXPECT_EQ(choose(&found), CUBLAS_STATUS_NOT_SUPPORTED) << "no algorithm is left";
 }
 
-TEST_F(CublasLt, WhatTheManualForbids) {
+TEST_F(HostCublasLt, WhatTheManualForbids) {
     cublasLtMatmulHeuristicResult_t found = {};
     cublasLtMatmulAlgo_t invented = {};
     uint64_t workspace = 1 << 20;
@@ -275,7 +275,7 @@ TEST_F(CublasLt, WhatTheManualForbids) {
     EXPECT_EQ(choose(&found), CUBLAS_STATUS_NOT_SUPPORTED);
 }
 
-TEST_F(CublasLt, LeadingDimensionBelowTheRows) {
+TEST_F(HostCublasLt, LeadingDimensionBelowTheRows) {
     cublasLtMatmulHeuristicResult_t found = {};
     make(CUBLAS_COMPUTE_32F, 1);
     EXPECT_EQ(choose(&found), CUBLAS_STATUS_INVALID_VALUE);

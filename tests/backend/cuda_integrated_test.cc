@@ -31,7 +31,7 @@ std::vector<float> run(const char* device, uint64_t* device_bytes) {
 
 }  // namespace
 
-TEST(CudaIntegrated, WeightsHaveNoCopyOnTheDevice) {
+TEST(HostIntegrated, WeightsHaveNoCopyOnTheDevice) {
     uint64_t bytes = 0;
     const std::vector<float> y = run("cuda", &bytes), want = run("reference", nullptr);
     const uint64_t weights = 27000 * 4;  // of the model, and a little less

@@ -57,7 +57,7 @@ TEST(CudaPrecision, StrictStaysStrictWhereTheMaskLeavesNothing) {
     plugin->inject("Lt.MatmulAlgoGetHeuristic", 1, 15 /* CUBLAS_STATUS_NOT_SUPPORTED */, false);
     Bytes again = run_in(p, p.data, CORNU_PRECISION_STRICT);
     EXPECT_EQ(plugin->inject(nullptr, 0, 0, false), 2);
-    EXPECT_EQ(again, strict);
+    EXPECT_LT(run_graph::difference(again[0], strict[0]), 2e-6);  // another algorithm's sums may have another order, but no TF32
 }
 
 TEST(CudaPrecision, WhatDefaultLeavesStrict) {

@@ -1,6 +1,7 @@
 // Profiles of sessions on a CUDA device: names of kernels, the device's peak, and results that a profile leaves alone.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,12 @@
 
 namespace {
 
+// The demo model, also where the sources are not.
+std::string model_path() {
+    const char* given = getenv("CORNU_DEMO_MODEL");
+    return given ? given : CORNU_SOURCE_DIR "/tools/demo_model/digits.keras";
+}
+
 struct OnDevice {
     cornu_model* model = nullptr;
     cornu_session* session = nullptr;
@@ -16,7 +23,7 @@ struct OnDevice {
         cornu_session_options options = CORNU_SESSION_OPTIONS_INIT;
         options.device = "cuda";
         options.precision = precision;
-        EXPECT_EQ(cornu_model_load(CORNU_SOURCE_DIR "/tools/demo_model/digits.keras", nullptr, &model), CORNU_OK) << cornu_last_error();
+        EXPECT_EQ(cornu_model_load(model_path().c_str(), nullptr, &model), CORNU_OK) << cornu_last_error();
         EXPECT_EQ(cornu_session_create(model, &options, &session), CORNU_OK) << cornu_last_error();
     }
     ~OnDevice() {

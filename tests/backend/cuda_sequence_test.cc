@@ -1,7 +1,7 @@
 // Recurrent layers and attention: every kind, masks, first states, sizes on both sides of the tiles, every dtype.
 #include <climits>
 
-#include "tests/backend/cuda_host.h"
+#include "tests/backend/cuda_inject.h"
 #include "tests/backend/cuda_ways.h"
 
 using namespace cuda_test;
@@ -164,7 +164,7 @@ const char* count_of[] = {"4", "11", "48"};
 }
 
 // Where a group of blocks is the guess: LSTM and GRU whose weights no block can hold, if the device has room for all blocks at once.
-TEST(CudaRnn, GuessedTeams) {
+TEST(HostRnn, GuessedTeams) {
     if (!has_room(512)) GTEST_SKIP() << "more threads than ThreadSanitizer takes";
     for (int64_t units : {148, 200, 256, 333, 512}) {
         cuda_host::Environment processors("CORNU_HOST_PROCESSORS", "24");

@@ -133,7 +133,7 @@ double difference(const Floats& a, const Floats& b) {
 
 // ---- shapes ----
 
-TEST(CudaSession, ShapesThatWereCapturedAreNotCapturedAgain) {
+TEST(HostSession, ShapesThatWereCapturedAreNotCapturedAgain) {
     Model model;
     Session s(model), reference(model, CORNU_PRECISION_STRICT, "reference");
     std::vector<Floats> want;
@@ -154,7 +154,7 @@ TEST(CudaSession, ShapesThatWereCapturedAreNotCapturedAgain) {
     EXPECT_EQ(usage().graph_launches - launches, 20);
 }
 
-TEST(CudaSession, OldShapesAreGivenBack) {
+TEST(HostSession, OldShapesAreGivenBack) {
     {
         Model model;
         Session s(model), reference(model, CORNU_PRECISION_STRICT, "reference");
@@ -175,7 +175,7 @@ TEST(CudaSession, OldShapesAreGivenBack) {
 
 // ---- streams ----
 
-TEST(CudaSession, RunsOnSeveralStreamsFollowEachOther) {
+TEST(HostSession, RunsOnSeveralStreamsFollowEachOther) {
     Model model;
     Session s(model);
     Batch one(1), four(4);
@@ -199,7 +199,7 @@ TEST(CudaSession, RunsOnSeveralStreamsFollowEachOther) {
 }
 
 #if CUDART_VERSION >= 12080
-TEST(CudaSession, AStreamOfAnotherDeviceIsRefused) {
+TEST(HostSession, AStreamOfAnotherDeviceIsRefused) {
     Environment devices("CORNU_HOST_DEVICES", "2");
     Model model;
     Session s(model);
@@ -219,7 +219,7 @@ TEST(CudaSession, AStreamOfAnotherDeviceIsRefused) {
 }
 #endif
 
-TEST(CudaSession, TensorsThatAreGoneOrTooSmallAreRefused) {
+TEST(HostSession, TensorsThatAreGoneOrTooSmallAreRefused) {
     Model model;
     Session s(model);
     Batch two(2);
@@ -242,7 +242,7 @@ TEST(CudaSession, TensorsThatAreGoneOrTooSmallAreRefused) {
 
 // ---- precisions ----
 
-TEST(CudaSession, TellsThePrecision) {
+TEST(HostSession, TellsThePrecision) {
     Model model;
     const char* const told[] = {"tf32 in convolutions and large products, else float32", "float32", "tf32", "bf16", "fp16"};
     for (size_t i = 0; i < 5; i++) {
@@ -251,7 +251,7 @@ TEST(CudaSession, TellsThePrecision) {
     }
 }
 
-TEST(CudaSession, EveryPrecisionSeesNewWeightsAndLeavesThemAlone) {
+TEST(HostSession, EveryPrecisionSeesNewWeightsAndLeavesThemAlone) {
     const double tolerance[] = {3e-3, 1e-5, 3e-3, 2e-2, 5e-3}; // of probabilities
     for (size_t i = 0; i < 5; i++) {
         Model model;
@@ -277,7 +277,7 @@ TEST(CudaSession, EveryPrecisionSeesNewWeightsAndLeavesThemAlone) {
     }
 }
 
-TEST(CudaSession, ModesHaveBitsOfTheirOwn) {
+TEST(HostSession, ModesHaveBitsOfTheirOwn) {
     Model model;
     std::vector<Floats> results;
     for (cornu_precision p : {CORNU_PRECISION_STRICT, CORNU_PRECISION_TF32, CORNU_PRECISION_BF16, CORNU_PRECISION_FP16}) results.push_back(Session(model, p).run(7));
@@ -296,7 +296,7 @@ const int kRuns = 12;
 
 // Four threads, each with a session of another precision and with shapes of its own, while weights change: every result is that of the one
 // or of the other weights, all of it.
-TEST(CudaSession, ThreadsAndNewWeights) {
+TEST(HostSession, ThreadsAndNewWeights) {
     {
         Model model;
         const Floats values[2] = {model.get(), [&] {

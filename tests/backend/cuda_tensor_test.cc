@@ -18,7 +18,7 @@ std::vector<float> numbers(size_t n) {
 
 }  // namespace
 
-TEST(CudaTensor, GoesToTheDeviceAndBack) {
+TEST(HostTensor, GoesToTheDeviceAndBack) {
     std::string before = cuda_host::held();
     std::vector<float> x = numbers(12);
     cornu_tensor host = cornu_tensor_of(CORNU_FLOAT32, x.data(), 2, 3, 4), device = {}, other = {}, back = {};
@@ -36,7 +36,7 @@ TEST(CudaTensor, GoesToTheDeviceAndBack) {
     EXPECT_EQ(cuda_host::held(), before);
 }
 
-TEST(CudaTensor, FeedsASession) {
+TEST(HostTensor, FeedsASession) {
     cornu_model* model = nullptr;
     cornu_session* session = nullptr;
     cornu_session_options options = CORNU_SESSION_OPTIONS_INIT;
@@ -57,7 +57,7 @@ TEST(CudaTensor, FeedsASession) {
     for (cornu_tensor* t : {&device_in, &device_out, &got}) cornu_tensor_release(t);
 }
 
-TEST(CudaTensor, IsGivenAwayByDlpack) {
+TEST(HostTensor, IsGivenAwayByDlpack) {
     std::string before = cuda_host::held();
     std::vector<float> x = numbers(6);
     cornu_tensor host = cornu_tensor_of(CORNU_FLOAT32, x.data(), 1, 6), device = {}, view = {};
@@ -71,7 +71,7 @@ TEST(CudaTensor, IsGivenAwayByDlpack) {
     EXPECT_EQ(cuda_host::held(), before);
 }
 
-TEST(CudaTensor, RefusesWhatItCannotCopy) {
+TEST(HostTensor, RefusesWhatItCannotCopy) {
     std::vector<float> x = numbers(6);
     cornu_tensor host = cornu_tensor_of(CORNU_FLOAT32, x.data(), 1, 6), out = {}, empty = cornu_tensor_of(CORNU_FLOAT32, nullptr, 1, 0);
     EXPECT_EQ(cornu_tensor_copy(nullptr, 0, &out), CORNU_BAD_ARGUMENT);
@@ -89,7 +89,7 @@ TEST(CudaTensor, RefusesWhatItCannotCopy) {
     }
 }
 
-TEST(CudaTensor, EveryCallAndAllocationMayFail) {
+TEST(HostTensor, EveryCallAndAllocationMayFail) {
     std::string before = cuda_host::held();
     std::vector<float> x = numbers(6);
     cornu_tensor host = cornu_tensor_of(CORNU_FLOAT32, x.data(), 1, 6), out = {};

@@ -6,7 +6,7 @@ using cuda_host::held;
 using cuda_host::inject;
 using namespace cuda_tuned;
 
-TEST(CudaTune, TimesOnceAndRemembers) {
+TEST(HostTune, TimesOnceAndRemembers) {
     Folder folder;
     Tuned guess("", CORNU_TUNE_OFF), first(folder.path.c_str()), second(folder.path.c_str());
     ASSERT_EQ(first.status, CORNU_OK) << cornu_last_error();
@@ -33,7 +33,7 @@ TEST(CudaTune, TimesOnceAndRemembers) {
     EXPECT_EQ(third.known(), (int)third.rows.size());
 }
 
-TEST(CudaTune, DeterministicSessionsNeitherReadNorWrite) {
+TEST(HostTune, DeterministicSessionsNeitherReadNorWrite) {
     Folder folder;
     Tuned off("", CORNU_TUNE_OFF), a(folder.path.c_str(), CORNU_TUNE_FULL, 1);
     EXPECT_EQ(folder.file(), "");
@@ -47,7 +47,7 @@ TEST(CudaTune, DeterministicSessionsNeitherReadNorWrite) {
     EXPECT_EQ(read_file(folder.file()), text);
 }
 
-TEST(CudaTune, SecondsEndIt) {
+TEST(HostTune, SecondsEndIt) {
     Folder folder;
     Tuned t(folder.path.c_str(), CORNU_TUNE_FULL, 0, 1e-9);
     EXPECT_EQ(t.status, CORNU_OK) << cornu_last_error();
@@ -55,7 +55,7 @@ TEST(CudaTune, SecondsEndIt) {
     for (const auto& row : t.rows) EXPECT_EQ(row.way, 0);
 }
 
-TEST(CudaTune, AnyContentsOfTheCacheAreHarmless) {
+TEST(HostTune, AnyContentsOfTheCacheAreHarmless) {
     Folder folder;
     Tuned first(folder.path.c_str());
     const std::string path = folder.file(), good = read_file(path);
@@ -82,7 +82,7 @@ TEST(CudaTune, AnyContentsOfTheCacheAreHarmless) {
     EXPECT_EQ(known.known(), (int)known.rows.size());
 }
 
-TEST(CudaTune, EveryWayThatAFileCanNameIsRight) {
+TEST(HostTune, EveryWayThatAFileCanNameIsRight) {
     Folder folder;
     Tuned first(folder.path.c_str());
     const std::string path = folder.file(), good = read_file(path);
@@ -100,7 +100,7 @@ TEST(CudaTune, EveryWayThatAFileCanNameIsRight) {
     }
 }
 
-TEST(CudaTune, FoldersThatCannotBeUsed) {
+TEST(HostTune, FoldersThatCannotBeUsed) {
     Folder folder;
     const std::string file = folder.path + "/file", fifo = folder.path + "/f";
     write_file(file, "no folder");
@@ -125,7 +125,7 @@ TEST(CudaTune, FoldersThatCannotBeUsed) {
     expect_close(u.y, reference.y);
 }
 
-TEST(CudaTune, TheEnvironmentNamesTheFolder) {
+TEST(HostTune, TheEnvironmentNamesTheFolder) {
     Folder folder, cache;
     {
         Environment e("CORNU_PLAN_CACHE", folder.path.c_str());
@@ -146,7 +146,7 @@ TEST(CudaTune, TheEnvironmentNamesTheFolder) {
     EXPECT_EQ(access((cache.path + "/cornu").c_str(), F_OK), 0);
 }
 
-TEST(CudaTune, OffByItselfOnHostExecution) {
+TEST(HostTune, OffByItselfOnHostExecution) {
     Folder folder;
     Environment e("CORNU_PLAN_CACHE", folder.path.c_str());
     Tuned t(nullptr, CORNU_TUNE_DEFAULT);
@@ -158,7 +158,7 @@ TEST(CudaTune, OffByItselfOnHostExecution) {
 }
 
 // Each call of a timing session fails once: an error or a guess, nothing is left behind, and results are right.
-TEST(CudaTune, CallsThatFail) {
+TEST(HostTune, CallsThatFail) {
     const Tuned reference("", CORNU_TUNE_OFF);
     const std::string before = held();
     for (const char* name : {"EventCreateWithFlags", "MallocHost", "Malloc", "MemsetAsync", "StreamBeginCapture", "StreamEndCapture", "GraphInstantiate", "GraphLaunch",

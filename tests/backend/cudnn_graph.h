@@ -24,7 +24,7 @@ struct Engine {
     bool has(int note) const { return std::find(numerical.begin(), numerical.end(), note) != numerical.end(); }
 };
 
-class CudaDnn : public Fixture {
+class HostDnn : public Fixture {
    protected:
     // A tensor's descriptor, set and not finalized.
     cn_dnn_descriptor draft(const Tensor& t) {

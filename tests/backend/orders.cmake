@@ -3,7 +3,7 @@
 #
 #     cmake -DPROGRAM=cuda_test -DLIBRARY=libcornu_cuda_host.so [-DFILTER=of the tests] -P orders.cmake
 if(NOT FILTER)
-  set(FILTER "-Each*:CudaPlugin*:CudaFaults*")
+  set(FILTER "-HostEach*:HostPlugin*:HostFaults*")
 endif()
 set(first "")
 set(ENV{CORNU_CUDA_LIBRARY} ${LIBRARY})

@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 
@@ -31,8 +32,8 @@ def test(function):
 class Bundle:
     """The small bundle, unpacked in a folder of its own; programs that run without this shell's environment."""
 
-    def __init__(self, build, folder):
-        self.build, self.folder = build, folder
+    def __init__(self, build, folder, python):
+        self.build, self.folder, self.python = build, folder, python
         archive = folder / "bundle.tar.gz"
         done = subprocess.run([ROOT / "bench" / "gpu_check", "--build", build, "--small", "--fast", "--out", archive], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr or done.stdout
@@ -42,9 +43,12 @@ class Bundle:
             tar.extractall(folder)
         self.top = folder / "cornu-gpu-check"
         self.plugin = self.top / "lib" / "libcornu_cuda_host.so"
+        self.cudnn = build / "tests" / "libcudnn_stand_in.so"
+        shutil.copy(build / "tests" / "gpu_replay_stand_in", self.top / "bin" / "gpu_replay")
 
     def environment(self, **more):
-        return {"PATH": "/usr/bin:/bin", "CORNU_CUDA_LIBRARY": str(self.plugin), "CORNU_CUBLASLT_LIBRARY": "none", "CORNU_PYTHON": "nopython", **more}
+        return {"PATH": "/usr/bin:/bin", "CORNU_CUDA_LIBRARY": str(self.plugin), "CORNU_CUBLASLT_LIBRARY": "none",
+                "CORNU_CUDNN_LIBRARY": str(self.cudnn), "CORNU_PYTHON": "nopython", **more}
 
     def run(self, out, *options, code=0, **more):
         """Runs the bundle; returns what it printed and its results by name."""
@@ -77,6 +81,17 @@ def everything_that_is_loaded_is_in_the_bundle(bundle):
     assert all(name.startswith("cornu-gpu-check/") and ".." not in name for name in bundle.names)
 
 
+def check_answers(rows):
+    """What the programs of the stage questions measured: each way of a problem, each chain, each program."""
+    ways = [r for r in rows if r["question"] == "ways" and r["problem"] == "dense"]
+    assert [r["way"] for r in ways] == list(range(ways[0]["ways"])) and len({r["kernel"] for r in ways}) > 1 and all(r["us"] > 0 for r in ways), ways
+    assert any(r["question"] == "ways" and r["problem"] == "depthwise" for r in rows), rows
+    assert sorted(r["machine"] for r in rows if r["question"] == "program") == [False, True], rows
+    chains = [(r["kernels"], r["programmatic"], r["programmatic_edges"]) for r in rows if r["question"] == "replay"]
+    assert chains == [(n, p, n - 1 if p else 0) for p in (False, True) for n in (1, 10, 50, 100)] or {edges for *_, edges in chains} == {-1}, chains
+    assert [(r["ops"], r["dtype"]) for r in rows if r["question"] == "fused"] == [(n, t) for t in ("float32", "bfloat16") for n in (2, 4, 8, 12)], rows
+
+
 def check_results(found):
     assert set(found) == RESULTS and len(found) <= 8, set(found)
     device = found["device.json"]
@@ -88,10 +103,12 @@ def check_results(found):
     rows = found["bench.json"]
     assert {(r["device"], r["tensors"], r["batch"]) for r in rows} == {("cpu", "host", 1), ("cpu", "host", 2)} | {
         ("cuda", t, n) for t in ("host", "device") for n in (1, 2)}, rows
-    assert {r["model"] for r in found["rates.json"]} == {"rates/softmax", *(f"rates/chain_{n}" for n in (1, 10, 50, 100))}
+    models = [r["model"] for r in found["rates.json"] if "model" in r]
+    assert set(models) == {"rates/softmax", *(f"rates/chain_{n}" for n in (1, 10, 50, 100))}, models
+    check_answers([r for r in found["rates.json"] if "question" in r])
     assert found["profiles.json"][-1]["profile"], "no profile"
     summary = found["summary.md"]
-    for words in ("| small |", "| mlp | cuda |", "| rates/chain_100 |", "| rates/softmax | 16 | default | softmax |", "## Peers", "0 checks failed"):
+    for words in ("| small |", "| mlp | cuda |", "| 50 | true | 49 |", "| dense 2 x 40 by 40 x 13 | float32 |", "| relu(x + z) | float32 |", "| 12 | bfloat16 |", "| rates/chain_100 |", "| rates/softmax | 16 | default | softmax |", "## Peers", "0 checks failed"):
         assert words in summary, f"{words!r} is not in the summary"
 
 
@@ -155,6 +172,37 @@ def without_a_device_it_says_why(bundle):
 
 
 @test
+def cudnn_describes_the_device(bundle):
+    """Its JSON is among the results, or the reason why not."""
+    _, found = bundle.run(bundle.folder / "described", "--only", "device")
+    assert found["device.json"]["cudnn_device"] == {"name": "a stand-in", "sm": 90}, found["device.json"]
+    for mode, words in (("old", "older than 9.8"), ("blind", "cannot look at the device"), ("text", "no object of JSON")):
+        _, found = bundle.run(bundle.folder / mode, "--only", "device", CORNU_CUDNN_STAND_IN=mode)
+        assert found["device.json"]["cudnn_device"] is None and words in found["summary.md"], (mode, found["summary.md"])
+    said, found = bundle.run(bundle.folder / "lacking", "--only", "device", CORNU_CUDNN_LIBRARY="none")
+    assert found["device.json"]["cudnn_device"] is None and "libcudnn.so.9: not found" in said, said
+
+
+@test
+def what_does_not_measure_is_named(bundle):
+    """Chains that add up wrongly, a device before programmatic launches, a program that is missing."""
+    def questions(name, **more):
+        _, found = bundle.run(bundle.folder / name, "--quick", "--only", "device,questions", **more)
+        return found["summary.md"], found["log.txt"], [r for r in found["rates.json"] if r.get("question") == "replay"]
+
+    summary, _, rows = questions("forgetful", REPLAY_STAND_IN="forget")
+    assert "gpu_replay: exit 1, a chain of 1 kernels" in summary and not rows, summary
+    summary, log, rows = questions("older", REPLAY_STAND_IN="old")
+    assert "needs compute capability 9.0" in log and [r["programmatic"] for r in rows] == [False] * 4, log
+    (bundle.top / "bin" / "gpu_replay").rename(bundle.folder / "gpu_replay")
+    try:
+        summary, _, rows = questions("without")
+    finally:
+        (bundle.folder / "gpu_replay").rename(bundle.top / "bin" / "gpu_replay")
+    assert "gpu_replay is not in this bundle" in summary and "| relu(x + z) | float32 |" in summary, summary
+
+
+@test
 def wrong_results_are_a_failure(bundle):
     """A pack whose expected outputs differ."""
     pack = bundle.top / "packs" / "small.pack"
@@ -199,13 +247,42 @@ def large_packs_are_thinned_out(bundle):
     assert refused.returncode == 1 and "1 are allowed" in refused.stderr, refused.stderr
 
 
+@test
+def peers_compute_the_same(bundle):
+    """What the interpreters of bench/peers.py make of the models: pictures, products and a recurrence, in ONNX Runtime and JAX."""
+    python, outputs = bundle.python, {}
+    if subprocess.run([python, "-c", "import jax, onnx, onnxruntime"], capture_output=True).returncode:
+        raise Skip("the Python that runs the tests has no jax, onnx or onnxruntime")
+    for peer in ("jax", "onnxruntime"):
+        outputs[peer] = bundle.folder / f"{peer}.npz"
+        done = subprocess.run([python, bundle.top / "bench" / "peers.py", peer, bundle.top / "models", "--models", "mlp,lstm,mobilenetv2", "--outputs", outputs[peer]],
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{peer}: {done.stderr[-800:]}"
+    compare = ("import sys, numpy as np\na, b = map(np.load, sys.argv[1:])\nassert sorted(a) == sorted(b) == ['lstm', 'mlp', 'mobilenetv2']\n"
+               "for k in a: assert np.linalg.norm(a[k] - b[k]) < 1e-4 * np.linalg.norm(b[k]), k\n")
+    done = subprocess.run([python, "-c", compare, *outputs.values()], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+@test
+def peers_without_a_gpu_are_named(bundle):
+    """One that is installed and knows of no GPU, and one that is not installed, are notes and nothing else."""
+    if subprocess.run([bundle.python, "-c", "import jax; raise SystemExit(jax.default_backend() != 'cpu')"], capture_output=True).returncode:
+        raise Skip("the Python that runs the tests has no jax, or a GPU")
+    said, found = bundle.run(bundle.folder / "peers", "--quick", "--only", "device,peers", CORNU_PYTHON=str(bundle.python))
+    assert "jax: stopped or failed, 0 cases measured; jax knows of no GPU here" in found["summary.md"], said
+    assert found["peers.json"] == [], found["peers.json"]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build")
     parser.add_argument("--corpora")
     parser.add_argument("--venv")
-    build = pathlib.Path(parser.parse_args().build).resolve()
-    lacking = [name for name in ("tools/cornu", "libcornu_cuda_host.so", "tests/conform_runner") if not (build / name).exists()]
+    args = parser.parse_args()
+    build = pathlib.Path(args.build).resolve()
+    needed = ("tools/cornu", "libcornu_cuda_host.so", "tests/conform_runner", "tests/gpu_replay_stand_in", "tests/libcudnn_stand_in.so")
+    lacking = [name for name in needed if not (build / name).exists()]
     with tempfile.TemporaryDirectory() as folder:
         bundle = None
         for function in TESTS:
@@ -214,7 +291,7 @@ def main():
                 print(f"SKIP {name}: {lacking[0]} is not built")
                 continue
             try:
-                bundle = bundle or Bundle(build, pathlib.Path(folder))
+                bundle = bundle or Bundle(build, pathlib.Path(folder), args.venv or sys.executable)
                 function(bundle)
                 print(f"PASS {name}", flush=True)
             except Skip as reason:

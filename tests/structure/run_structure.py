@@ -231,6 +231,22 @@ def report(name, findings):
         print(f"PASS {name}", flush=True)
 
 
+def needs_host_execution(name):
+    """Whether a test, or a header that it includes, reads what host execution counts and holds."""
+    if name.endswith("/cuda_host.h") or name.startswith("kernels/host/"):
+        return True
+    return any(needs_host_execution(found) for found in re.findall(r'^#include "((?:tests|kernels)/[^"]+)"', read(name), re.M))
+
+
+def check_host_suites():
+    """Suites of cuda_test that look into host execution are named Host..., so that on a device all others are run."""
+    for name in files("tests/backend/cuda_*_test.cc"):
+        text, is_host = read(name), needs_host_execution(name)
+        for found in re.finditer(r"^(?:TEST|TEST_F|TEST_P|INSTANTIATE_TEST_SUITE_P)\((\w+)", text, re.M):
+            if is_host and not found.group(1).startswith("Host"):
+                yield f"{name}:{text.count(chr(10), 0, found.start()) + 1}: {found.group(1)} looks into host execution: name it Host..."
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build/test")
@@ -250,6 +266,7 @@ def main():
         print(f"SKIP no function above {FUNCTION_LINES} lines: universal-ctags is not installed")
     report("functions that own have one way out", check_one_way_out())
     report("every op has CUDA kernels", check_kernels())
+    report("tests of host execution are named so", check_host_suites())
     report("no machine paths, no open ends", check_text())
     return 0
 
