@@ -21,9 +21,9 @@ typedef struct cn_batch_norm_args {
 
 cudaError_t cn_k_batch_norm(const cn_queue* q, const cn_batch_norm_args* a);
 
-/* y = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * gamma + beta over the elements of each line. */
+/* y = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * gamma + beta over the elements of each line, x + residual for x. */
 typedef struct cn_line_norm_args {
-    const void *x, *gamma, *beta; /* gamma, beta: or NULL */
+    const void *x, *gamma, *beta, *residual; /* all but x: or NULL */
     void* y;
     int dtype;
     double epsilon;

@@ -65,6 +65,17 @@ struct cn_row {
             for (int k = 0; k < EACH; k++) v[i][k] = at < over ? cn_widen(part.v[k]) : 0.0f;
         }
     }
+    /* The same, added to what is held. */
+    CN_DEVICE void add(const void* from, int over) {
+        CN_UNROLL
+        for (int i = 0; i < VECTORS; i++) {
+            const int at = place(i);
+            if (at >= over) continue;
+            const cn_row_vector<E> part = *reinterpret_cast<const cn_row_vector<E>*>(static_cast<const E*>(from) + at);
+            CN_UNROLL
+            for (int k = 0; k < EACH; k++) v[i][k] += cn_widen(part.v[k]);
+        }
+    }
     CN_DEVICE void store(void* to, int over) const {
         CN_UNROLL
         for (int i = 0; i < VECTORS; i++) {

@@ -100,7 +100,8 @@ static uint64_t flops_of(const cn_graph* g, const cn_node* node) {
         case CN_OP_log_softmax: return times(count, 5); /* largest, difference, exp, sum, division */
         case CN_OP_layer_norm:
         case CN_OP_rms_norm:
-        case CN_OP_group_norm: return times(count, 8);  /* mean, variance, difference, scale, gamma, beta */
+        case CN_OP_group_norm: /* mean, variance, difference, scale, gamma, beta; residual */
+            return times(count, node->input_count > 3 && node->inputs[3] != CN_NONE ? 9 : 8);
         case CN_OP_batch_norm: return times(count, 2);
         case CN_OP_resize: return times(count, 8);
         case CN_OP_random: return times(count, 20);

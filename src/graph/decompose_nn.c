@@ -73,8 +73,10 @@ static cn_id normalise(cn_parts* p, cn_id x, uint32_t axes, bool about_mean, boo
 cn_id cn_parts_axes_norm(cn_parts* p) {
     const cn_norm_attr* a = &p->attr->norm;
     int64_t dims[CORNU_MAX_DIMS];
-    cn_id y = normalise(p, p->in[0], a->axes, p->op == CN_OP_layer_norm, !a->no_center);
+    const cn_id residual = cn_parts_in(p, 3);
+    cn_id y = residual == CN_NONE ? p->in[0] : cn_graph_ew2(p->g, CN_EW_add, p->in[0], residual);
 
+    y = normalise(p, y, a->axes, p->op == CN_OP_layer_norm, !a->no_center);
     axes_dims(&p->type, a->axes, dims);
     return scale_and_shift(p, y, cn_parts_in(p, 1), cn_parts_in(p, 2), p->type.ndim, dims);
 }

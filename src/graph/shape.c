@@ -322,9 +322,14 @@ static cornu_status infer_norm(const infer* f, cn_type* out) {
         want = 1;
         for (int i = 0; i < x->ndim; i++) want *= a->axes >> i & 1 ? x->dims[i] : 1;
     }
+    if (f->op == CN_OP_rms_norm && f->n > 2 && f->in[2]) return bad(f, "it has no beta");
     for (int i = 1; i < f->n; i++) {
         if (!f->in[i]) continue;
         if (f->in[i]->dtype != x->dtype) return bad(f, "the inputs differ in dtype");
+        if (i == 3 && (f->op == CN_OP_layer_norm || f->op == CN_OP_rms_norm)) {
+            if (!cn_type_equal(f->in[i], x)) return bad(f, "the residual has another shape");
+            continue;
+        }
         if (cn_type_count(f->in[i]) != want) return bad(f, "a parameter has another number of elements than the axes");
     }
     return CORNU_OK;

@@ -7,6 +7,7 @@ static const cn_pass passes[] = {
     {"clean", cn_pass_clean}, /* what does nothing or is there twice */
     {"fold", cn_pass_fold},   /* bias, factors and batch norms into weights */
     {"fuse", cn_pass_fuse},   /* residual, activation and padding into matmul, conv and pool */
+    {"join", cn_pass_join},   /* a sum into the norm behind it */
     {"chain", cn_pass_chain}, /* elementwise nodes into one */
 };
 #define PASS_COUNT ((int)(sizeof passes / sizeof passes[0]))

@@ -14,6 +14,7 @@ cornu_status cn_pass_rewrite(cn_graph* g, cn_pass_rule rule);
 cornu_status cn_pass_clean(cn_graph* g);
 cornu_status cn_pass_fold(cn_graph* g);
 cornu_status cn_pass_fuse(cn_graph* g);
+cornu_status cn_pass_join(cn_graph* g);
 cornu_status cn_pass_chain(cn_graph* g);
 
 #endif

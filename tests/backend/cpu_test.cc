@@ -190,6 +190,13 @@ TEST(Cpu, ReductionsAndNorms) {
         expect_as_reference(layer, affine ? layer.add(CN_OP_layer_norm, {x, layer.variable({100}), layer.variable({100})}, a) : layer.add(CN_OP_layer_norm, {x}, a), 2e-6, 3, 5);
         x = rms.input({3, 7, 100});
         expect_as_reference(rms, affine ? rms.add(CN_OP_rms_norm, {x, rms.variable({100})}, a) : rms.add(CN_OP_rms_norm, {x}, a));
+        for (cn_op op : {CN_OP_layer_norm, CN_OP_rms_norm}) {
+            Graph sum;
+            const cn_id gamma = affine ? sum.variable({100}) : CN_NONE,
+                        beta = affine && op == CN_OP_layer_norm ? sum.variable({100}) : CN_NONE;
+            x = sum.input({3, 7, 100});
+            expect_as_reference(sum, sum.add(op, {x, gamma, beta, sum.input({3, 7, 100}, "y")}, a), 2e-6, 3, 5);
+        }
     }
 }
 

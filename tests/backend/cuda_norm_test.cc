@@ -18,7 +18,7 @@ Dims params_of(const Shape& s, cn_op op) {
     return {n};
 }
 
-// params: bit 0 gamma, bit 1 beta
+// params: bit 0 gamma, bit 1 beta, bit 2 residual
 void expect_norm(cornu_dtype dtype, cn_op op, const Shape& s, int params, bool no_center = false, double shift = 0, double scale = 1, bool special = false) {
     Case c(dtype);
     cn_attr a = run_graph::no_attr();
@@ -41,7 +41,8 @@ void expect_norm(cornu_dtype dtype, cn_op op, const Shape& s, int params, bool n
     }
     c.special = false;
     if (params) in.push_back(params & 1 ? c.constant_of(vector) : CN_NONE);
-    if (params & 2) in.push_back(c.input_of(vector));
+    if (params > 1) in.push_back(params & 2 ? c.input_of(vector) : CN_NONE);
+    if (params & 4) in.push_back(c.input_of(s.dims));
     c.expect(c.node(op, in, a), what);
 }
 
@@ -55,6 +56,7 @@ const Shape kLines[] = {
 
 const Shape kGroups[] = {
     {{2, 6}, 0, 3}, {{2, 5, 6}, 0, 2}, {{2, 3, 4, 12}, 0, 4}, {{1, 9, 9, 8}, 0, 8}, {{1, 9, 9, 8}, 0, 1}, {{2, 40, 33, 4}, 0, 2}, {{1, 3, 2, 2, 6}, 0, 3}, {{1, 101, 103, 2}, 0, 1},
+    {{2, 3, 8}, 0, 2}, {{2, 3, 4, 32}, 0, 4}, {{1, 9, 20}, 0, 2}, {{3, 5, 7, 16}, 0, 1}, {{2, 40, 33, 8}, 0, 2}, {{1, 101, 103, 4}, 0, 1}, {{1, 50, 53, 16}, 0, 2}, {{2, 24}, 0, 3},
 };
 
 TEST(CudaNorm, Batch) {
@@ -68,8 +70,9 @@ TEST(CudaNorm, Batch) {
 TEST(CudaNorm, Layer) {
     for (cornu_dtype dtype : kFloats) {
         for (const Shape& s : kLines) {
-            for (int params = 0; params < 4; params++) expect_norm(dtype, CN_OP_layer_norm, s, params);
+            for (int params = 0; params < 8; params++) expect_norm(dtype, CN_OP_layer_norm, s, params);
             expect_norm(dtype, CN_OP_layer_norm, s, 3, true);
+            expect_norm(dtype, CN_OP_layer_norm, s, 7, true);
         }
     }
 }
@@ -77,7 +80,7 @@ TEST(CudaNorm, Layer) {
 TEST(CudaNorm, Rms) {
     for (cornu_dtype dtype : kFloats) {
         for (const Shape& s : kLines) {
-            for (int params = 0; params < 2; params++) expect_norm(dtype, CN_OP_rms_norm, s, params, false, 0.25);
+            for (int params : {0, 1, 4, 5}) expect_norm(dtype, CN_OP_rms_norm, s, params, false, 0.25);
         }
     }
 }

@@ -93,6 +93,9 @@ TEST(Decompose, Norms) {
                 cn_id x = g.input({3, 4, 5}), y = gamma ? parameter() : none, z = beta ? parameter() : none;
                 cn_graph_output(&g.g, g.add(CN_OP_layer_norm, {x, y, z}, a));
                 cn_graph_output(&g.g, g.add(CN_OP_rms_norm, {x, y}, a));
+                const cn_id residual = g.input({3, 4, 5}, "residual");
+                cn_graph_output(&g.g, g.add(CN_OP_layer_norm, {x, y, z, residual}, a));
+                cn_graph_output(&g.g, g.add(CN_OP_rms_norm, {x, y, none, residual}, a));
                 expect_same(g, axes);
             }
         }

@@ -102,6 +102,50 @@ TEST(Pass, AResidualThatIsTheInputIsKept) {
     }
 }
 
+// norm(x + y) in one pass over both; not if the sum is read by others, nor if y is broadcast or is the same for every run.
+TEST(Pass, ASumJoinsTheNormBehindIt) {
+    enum { PLAIN, TWICE, BROADCAST, CONSTANT, KINDS };
+    for (cn_op op : {CN_OP_layer_norm, CN_OP_rms_norm}) {
+        for (int kind = 0; kind < KINDS; kind++) {
+            Graph m;
+            cn_attr a = no_attr();
+            a.norm.axes = 4;
+            a.norm.epsilon = 1e-3;
+            cn_id x = m.input({2, 3, 8}), y;
+            if (kind == CONSTANT) y = m.variable({2, 3, 8});
+            else y = kind == BROADCAST ? m.input({1, 3, 8}, "y") : m.input({2, 3, 8}, "y");
+            cn_id sum = cn_graph_ew2(&m.g, CN_EW_add, x, y);
+            const cn_id gamma = m.variable({8});
+            cn_graph_output(
+                &m.g, op == CN_OP_rms_norm ? m.add(op, {sum, gamma}, a) : m.add(op, {sum, gamma, m.variable({8})}, a));
+            if (kind == TWICE) cn_graph_output(&m.g, cn_graph_ew1(&m.g, CN_EW_tanh, sum));
+            expect_neutral(m);
+            const cn_node& norm = m.g.nodes[m.g.outputs[0]];
+            EXPECT_EQ(norm.op, op);
+            EXPECT_EQ(norm.input_count > 3, kind == PLAIN) << kind;
+            EXPECT_EQ(m.count(CN_OP_ew) + m.count(CN_OP_fused), kind == PLAIN ? 0 : kind == TWICE ? 2 : 1) << kind;
+        }
+    }
+}
+
+// A product takes the residual first; x + x has the same value twice.
+TEST(Pass, ANormTakesNoSumThatAProductCanTake) {
+    Graph m;
+    cn_attr a = no_attr();
+    a.norm.axes = 2;
+    a.norm.epsilon = 1e-3;
+    cn_id x = m.input({3, 8}), y = cn_graph_matmul(&m.g, x, m.variable({8, 8}), false, false);
+    y = m.add(CN_OP_layer_norm, {cn_graph_ew2(&m.g, CN_EW_add, y, x)}, a);
+    cn_graph_output(&m.g, m.add(CN_OP_layer_norm, {cn_graph_ew2(&m.g, CN_EW_add, y, y)}, a));
+    expect_neutral(m);
+    EXPECT_EQ(m.count(CN_OP_ew), 0);
+    const cn_node &last = m.g.nodes[m.g.outputs[0]], &first = m.g.nodes[last.inputs[0]];
+    ASSERT_EQ(last.input_count, 4);
+    EXPECT_EQ(last.inputs[0], last.inputs[3]);
+    EXPECT_EQ(first.input_count, 1);
+    EXPECT_EQ(m.g.nodes[first.inputs[0]].input_count, 4);
+}
+
 TEST(Pass, TransposesOfChannelsFirstNetworksCancel) {
     Graph m;
     const int last[] = {0, 2, 3, 1}, first[] = {0, 3, 1, 2};
@@ -184,7 +228,7 @@ TEST(Pass, RandomGraphsKeepTheirResults) {
         std::vector<cn_id> values = {m.input({2, 4, 4, 4}), m.input({2, 4, 4, 4}, "b")};
         for (int i = 0; i < 14; i++) {
             cn_id x = values[values.size() - 1 - random() % std::min<size_t>(3, values.size())], y = values[random() % values.size()], v;
-            switch (random() % 9) {
+            switch (random() % 10) {
                 case 0: v = m.add(CN_OP_conv, {x, m.variable({3, 3, 4, 4})}, conv_attr(2, 1, 1, 1, 1, 1)); break;
                 case 1: v = m.add(CN_OP_conv, {x, m.variable({3, 3, 1, 4})}, conv_attr(2, 1, 1, 1, 1, 4)); break;
                 case 2: v = batch_norm(m, x, 1 + (int)(random() % 3), 4); break;
@@ -195,6 +239,14 @@ TEST(Pass, RandomGraphsKeepTheirResults) {
                 case 7: {
                     const int* perm = perms[random() % 3];
                     v = cn_graph_transpose(&m.g, x, perm);
+                    break;
+                }
+                case 8: {
+                    cn_attr a = no_attr();
+                    a.norm.axes = random() % 2 ? 8 : 12;
+                    a.norm.epsilon = 1e-3;
+                    v = m.add(random() % 2 ? CN_OP_layer_norm : CN_OP_rms_norm,
+                              {random() % 2 ? cn_graph_ew2(&m.g, CN_EW_add, x, y) : x}, a);
                     break;
                 }
                 default: {
@@ -210,7 +262,7 @@ TEST(Pass, RandomGraphsKeepTheirResults) {
         }
         cn_graph_output(&m.g, values.back());
         cn_graph_output(&m.g, values[values.size() - 2 - random() % 4]);
-        cn_pass_options options = {seed % 5 == 4 ? 0u : ~(1u << seed % 5)};
+        cn_pass_options options = {seed % 6 == 5 ? 0u : ~(1u << seed % 6)};
         expect_neutral(m, &options);
         if (HasFailure()) FAIL() << "seed " << seed;
     }

@@ -240,6 +240,10 @@ static int64_t axes_count(const cn_type* t, uint32_t axes) {
     return n;
 }
 
+static double with_residual(const cn_ref_step* s, int64_t i) {
+    return given(s, 3) ? load(s, 0, i) + load(s, 3, i) : load(s, 0, i);
+}
+
 cornu_status cn_ref_axes_norm(const cn_ref_step* s) {
     const cn_norm_attr* a = &s->attr->norm;
     const cn_type* t = s->type;
@@ -247,17 +251,17 @@ cornu_status cn_ref_axes_norm(const cn_ref_step* s) {
 
     for (int64_t k = 0; k < kept; k++) {
         double mean = 0, square = 0, scale;
-        for (int64_t o = 0; o < over; o++) mean += load(s, 0, join_index(t, a->axes, k, o));
+        for (int64_t o = 0; o < over; o++) mean += with_residual(s, join_index(t, a->axes, k, o));
         mean /= (double)over;
         if (s->op == CN_OP_rms_norm) mean = 0;
         for (int64_t o = 0; o < over; o++) {
-            double d = load(s, 0, join_index(t, a->axes, k, o)) - mean;
+            double d = with_residual(s, join_index(t, a->axes, k, o)) - mean;
             square += d * d;
         }
         scale = 1 / sqrt(square / (double)over + a->epsilon);
         for (int64_t o = 0; o < over; o++) {
             int64_t at = join_index(t, a->axes, k, o);
-            double y = (load(s, 0, at) - (a->no_center ? 0 : mean)) * scale;
+            double y = (with_residual(s, at) - (a->no_center ? 0 : mean)) * scale;
             if (given(s, 1)) y *= load(s, 1, o);
             if (given(s, 2)) y += load(s, 2, o);
             cn_ref_store(t->dtype, s->out, at, y);

@@ -139,15 +139,24 @@ cornu_status cn_cpu_prepare_softmax(cn_cpu_executable* e, cn_cpu_step* step) {
 
 /* ---- layer_norm, rms_norm over the last axes ---- */
 
+static void norm_row(const middle* m, const float* x, const float* gamma, const float* beta, float* y) {
+    float mean = m->keep_mean ? 0.0f : (float)(m->loops->sum(m->over, x) / (double)m->over);
+    double square = m->loops->sum_squares(m->over, x, mean) / (double)m->over;
+
+    m->loops->normalise(m->over, x, m->no_center ? 0.0f : mean, (float)(1 / sqrt(square + m->epsilon)), gamma, beta, y);
+}
+
 static cornu_status run_norm(const cn_cpu_step* step, const cn_cpu_lane* lane) {
+    static const cn_act none = {CN_EW_copy, 0, 0, 0};
     const middle* m = step->data;
     const float *x = cn_cpu_in(step, lane, 0), *gamma = cn_cpu_in(step, lane, 1), *beta = cn_cpu_in(step, lane, 2);
+    const float* residual = cn_cpu_in(step, lane, 3);
     float* y = cn_cpu_out(step, lane);
 
     for (int64_t o = 0; o < m->outer; o++, x += m->over, y += m->over) {
-        float mean = m->keep_mean ? 0.0f : (float)(m->loops->sum(m->over, x) / (double)m->over);
-        double square = m->loops->sum_squares(m->over, x, mean) / (double)m->over;
-        m->loops->normalise(m->over, x, m->no_center ? 0.0f : mean, (float)(1 / sqrt(square + m->epsilon)), gamma, beta, y);
+        if (residual)
+            m->loops->ew[CN_EW_add](m->over, x, residual + o * m->over, &none, y); /* the row stays in the cache */
+        norm_row(m, residual ? y : x, gamma, beta, y);
     }
     return CORNU_OK;
 }

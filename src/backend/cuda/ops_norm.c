@@ -20,6 +20,7 @@ static cornu_status launch_lines(const cn_cuda_step* step, const cn_cuda_frame* 
     a.x = cn_cuda_in(step, frame, 0);
     a.gamma = cn_cuda_in(step, frame, 1);
     a.beta = cn_cuda_in(step, frame, 2);
+    a.residual = cn_cuda_in(step, frame, 3);
     a.y = cn_cuda_out(step, frame);
     return CN_CUDA_OK(cn_k_line_norm(&frame->queue, &a));
 }
