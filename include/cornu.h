@@ -565,6 +565,7 @@ typedef struct cornu_tuning {
     int steps;           /* of the model that are this problem */
     int known, timed;    /* 1: it was found in the files; it was timed now. Neither: way 0, untimed */
     double guess_ms, best_ms; /* of way 0 and of the way chosen; 0: not timed */
+    const char* name;    /* what the way chosen is: "cuBLASLt 2", "tiles of 64 x 64"; borrowed as problem is */
 } cornu_tuning;
 /* Rows of the shapes that the session last ran or was made ready for; none on a device without such choices. */
 CORNU_API int cornu_session_tuning_count(cornu_session* session);

@@ -36,6 +36,7 @@ static void print_json(int64_t batch, const cornu_tuning* row) {
     cli_json_int(&json, "steps", row->steps);
     cli_json_int(&json, "ways", row->ways);
     cli_json_int(&json, "way", row->way);
+    cli_json_text(&json, "name", row->name);
     cli_json_text(&json, "source", source_of(row));
     if (row->known || row->timed) {
         cli_json_number(&json, "guess_ms", row->guess_ms, 1);
@@ -46,9 +47,9 @@ static void print_json(int64_t batch, const cornu_tuning* row) {
 
 static void add_row(cli_table* table, int64_t batch, const cornu_tuning* row) {
     const int has_times = row->known || row->timed;
-    char* cells[] = {cli_format("%" PRId64, batch), cli_format("%d", row->steps), cli_format("%d of %d", row->way, row->ways), cli_format("%s", source_of(row)),
+    char* cells[] = {cli_format("%" PRId64, batch), cli_format("%d", row->steps), cli_format("%d of %d", row->way, row->ways), cli_format("%s", row->name), cli_format("%s", source_of(row)),
                      has_times ? cli_format("%.4f", row->guess_ms) : cli_format("-"), has_times ? cli_format("%.4f", row->best_ms) : cli_format("-")};
-    cli_table_add(table, (const char* const[]){cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], row->problem});
+    cli_table_add(table, (const char* const[]){cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6], row->problem});
     for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) free(cells[i]);
 }
 
@@ -97,8 +98,8 @@ static int run_tune(const char* const* operands, const void* args_given) {
 
     if (args->device != NULL && strncmp(args->device, "cuda", 4) != 0) return cli_usage("--device is '%s'; cuda or cuda:N is allowed", args->device);
     int code = cli_batches(args->batch != NULL ? args->batch : "1", batches, &n_batches);
-    cli_table_init(&table, "rrrlrrl");
-    cli_table_add(&table, (const char* const[]){"Batch", "Steps", "Way", "Source", "Guess ms", "Best ms", "Problem"});
+    cli_table_init(&table, "rrrllrrl");
+    cli_table_add(&table, (const char* const[]){"Batch", "Steps", "Way", "Chosen", "Source", "Guess ms", "Best ms", "Problem"});
     if (code == CLI_DONE) code = bench_load(operands[0], args->config, args->seed, NULL, 0, &model);
     if (code == CLI_DONE) code = open_session(args, model, &session);
     for (int i = 0; i < n_batches && code == CLI_DONE; i++) code = tune_batch(args, model, session, batches[i], &table);

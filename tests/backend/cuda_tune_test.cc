@@ -18,6 +18,7 @@ TEST(HostTune, TimesOnceAndRemembers) {
     EXPECT_EQ(second.timed(), 0);
     for (const auto& row : first.rows) {
         EXPECT_GE(row.ways, 2);
+        EXPECT_STRNE(row.name, "");
         EXPECT_GE(row.steps, 1);
         EXPECT_LE(row.best_ms, row.guess_ms);
         if (row.way > 0) { EXPECT_LE(row.best_ms, 0.98 * row.guess_ms) << row.problem; }

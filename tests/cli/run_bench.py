@@ -178,7 +178,7 @@ def tune_times_and_remembers(place):
 
     first, second = rows(), rows()
     assert first and {r["batch"] for r in first} == {1, 40}, first
-    assert all(r["source"] == "timed" and 0 <= r["way"] < r["ways"] and r["steps"] > 0 and 0 < r["best_ms"] <= r["guess_ms"] for r in first), first
+    assert all(r["source"] == "timed" and 0 <= r["way"] < r["ways"] and r["steps"] > 0 and 0 < r["best_ms"] <= r["guess_ms"] and r["name"] for r in first), first
     assert [(r["problem"], r["way"]) for r in second] == [(r["problem"], r["way"]) for r in first] and all(r["source"] == "known" for r in second)
     assert all(r["source"] == "timed" for r in rows("--precision", "tf32")), "another precision is another problem"
     says(place.run("tune", DIGITS, "--cache", cache, env=env)[0], "known", "product float32")

@@ -28,6 +28,8 @@ typedef struct cn_cuda_frame {
 /* Puts the step's work on the frame's queue; waits for nothing, allocates nothing, reads no memory of the device. */
 typedef cornu_status (*cn_cuda_launch)(const cn_cuda_step* step, const cn_cuda_frame* frame);
 
+#define CN_CUDA_WAY_TEXT 64
+
 struct cn_cuda_step {
     cn_cuda_launch launch;
     void (*destroy)(cn_cuda_step* step); /* or NULL */
@@ -37,6 +39,8 @@ struct cn_cuda_step {
      * problem, in the executable's arena. Steps with equal texts have the same ways in the same order; way 0 is the guess. */
     int ways, way;
     const char* problem;
+    /* A few words for a way, "tiles of 64 x 64", to text[CN_CUDA_WAY_TEXT]. Where there are several. */
+    void (*name_way)(const cn_cuda_step* step, int way, char* text);
     /* Makes step->way ready to be launched, and gives up what other ways hold; NULL: all of them are ready. Never fails for way 0. */
     cornu_status (*take)(cn_cuda_executable* e, cn_cuda_step* step);
 };

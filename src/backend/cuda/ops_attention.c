@@ -1,4 +1,6 @@
 /* Attention. Ways: the general kernel and that of narrow heads, the guess first; of long sequences in halves without a mask, a plan of cuDNN. */
+#include <stdio.h>
+
 #include "backend/cuda/cudnn.h"
 #include "kernels/attention.h"
 
@@ -57,6 +59,13 @@ static cornu_status launch_attention(const cn_cuda_step* step, const cn_cuda_fra
     return CN_CUDA_OK(a.dtype == CORNU_FLOAT32 ? cn_k_attention_tile(&frame->queue, &a) : cn_k_attention_tensor(&frame->queue, &a));
 }
 
+static void name_way(const cn_cuda_step* step, int way, char* text) {
+    const attention_step* s = step->data;
+    const char* name = way == s->plan_way ? "cuDNN" : way == general_way(&s->args) ? "general kernel" : "kernel for narrow heads";
+
+    (void)snprintf(text, CN_CUDA_WAY_TEXT, "%s", name);
+}
+
 cornu_status cn_cuda_prepare_attention(cn_cuda_executable* e, cn_cuda_step* step) {
     const cn_attention_attr* attr = &step->node->attr.attention;
     const cn_type *q = cn_cuda_input_type(e, step->node, 0), *v = cn_cuda_input_type(e, step->node, 2);
@@ -90,6 +99,7 @@ cornu_status cn_cuda_prepare_attention(cn_cuda_executable* e, cn_cuda_step* step
         step->take = take;
     }
     if (step->ways == 1) return CORNU_OK;
+    step->name_way = name_way;
     step->problem = cn_arena_format(&e->arena, "attention %s %lld of %lld/%lld heads %lldx%lldx%lldx%lld%s%s cudnn %zu", cornu_dtype_name((cornu_dtype)a->dtype),
                                     (long long)a->batch, (long long)a->heads, (long long)a->kv_heads, (long long)a->queries, (long long)a->keys,
                                     (long long)a->depth, (long long)a->width, a->causal ? " causal" : "", mask ? " mask" : "",

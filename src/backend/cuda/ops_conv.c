@@ -8,6 +8,8 @@
  *     1x1 conv {silu} -> depthwise        becomes        1x1 conv -> depthwise of silu(x)
  *
  * with no pass over x between them. */
+#include <stdio.h>
+
 #include "backend/cuda/cudnn.h"
 #include "backend/cuda/precision.h"
 #include "backend/cuda/product.h"
@@ -171,6 +173,15 @@ static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame)
 
 /* ---- ways ---- */
 
+static void name_way(const cn_cuda_step* step, int way, char* text) {
+    static const char* const spans[CN_DEPTHWISE_SPANS] = {[CN_DEPTHWISE_ONE] = "a cell a thread", [CN_DEPTHWISE_FOUR] = "four cells a thread"};
+    const conv_step* s = step->data;
+
+    if (s->depthwise) (void)snprintf(text, CN_CUDA_WAY_TEXT, "%s", spans[way == 0 ? (int)s->guess : CN_DEPTHWISE_SPANS - 1 - (int)s->guess]);
+    else if (way < s->tiles.count) cn_tile_way_name(&s->tiles.ways[way], text);
+    else (void)snprintf(text, CN_CUDA_WAY_TEXT, "cuDNN %d", way - s->tiles.count);
+}
+
 /* What two steps with the same ways have in common. */
 static cornu_status describe(cn_cuda_executable* e, cn_cuda_step* step, const conv_step* s, const char* kind) {
     const cn_conv_args* a = &s->args;
@@ -183,6 +194,7 @@ static cornu_status describe(cn_cuda_executable* e, cn_cuda_step* step, const co
                         (long long)y[0], (long long)y[1], (long long)y[2], (long long)a->filters);
 
     if (!text) return CN_NO_MEMORY(sizeof *s);
+    step->name_way = name_way;
     step->problem = cn_arena_format(
         &e->arena, "%s strides %lld %lld %lld dilation %lld %lld %lld pad %lld %lld %lld act %d %g %g %g%s%s cudnn %zu", text,
         (long long)strides[0], (long long)strides[1], (long long)strides[2], (long long)dilation[0],

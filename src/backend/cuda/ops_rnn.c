@@ -1,4 +1,6 @@
 /* Recurrent layers. Ways: the kernels that can, then cuDNN's algorithms. */
+#include <stdio.h>
+
 #include "backend/cuda/cudnn_rnn.h"
 #include "backend/cuda/device.h"
 #include "kernels/rnn.h"
@@ -76,6 +78,16 @@ static cornu_status make_team(cn_cuda_executable* e, cn_rnn_args* a) {
     return CORNU_OK;
 }
 
+static void name_way(const cn_cuda_step* step, int way, char* text) {
+    static const char* const names[CN_RNN_WAYS] = {[CN_RNN_HELD] = "weights in a block's registers", [CN_RNN_TEAM] = "weights in several blocks' registers",
+                                                   [CN_RNN_ROWS] = "weights from the cache", [CN_RNN_STEPS] = "a launch a step"};
+    static const char* const algorithms[CN_DNN_RNN_WAYS] = {"standard", "persistent", "persistent, few units"};
+    const rnn_step* s = step->data;
+
+    if (way < s->own) (void)snprintf(text, CN_CUDA_WAY_TEXT, "%s", names[s->ways[way]]);
+    else (void)snprintf(text, CN_CUDA_WAY_TEXT, "cuDNN %s", algorithms[way - s->own]);
+}
+
 static cornu_status describe_ways(cn_cuda_executable* e, cn_cuda_step* step, rnn_step* s) {
     const cn_rnn_attr* attr = &step->node->attr.rnn;
     const cn_rnn_args* a = &s->args;
@@ -88,6 +100,7 @@ static cornu_status describe_ways(cn_cuda_executable* e, cn_cuda_step* step, rnn
         step->destroy = destroy;
     }
     if (s->own == 1 && !dnn) return CORNU_OK;
+    step->name_way = name_way;
     step->problem = cn_arena_format(&e->arena, "rnn %s cell %d [%lld, %lld, %lld] act %d gate %d%s%s%s cudnn %zu", cornu_dtype_name((cornu_dtype)a->dtype), (int)a->cell,
                                     (long long)a->batch, (long long)a->steps, (long long)a->units, (int)attr->act.fn, (int)attr->gate.fn,
                                     a->cell == CN_CELL_GRU && !a->reset_after ? " resets first" : "", a->sequences ? " sequences" : "",

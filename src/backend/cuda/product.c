@@ -239,6 +239,15 @@ static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame)
     return launch_library(step, s->skinny == 0 ? step->way - 1 : step->way, frame);
 }
 
+static void name_way(const cn_cuda_step* step, int way, char* text) {
+    const product_step* s = step->data;
+
+    if (way == s->skinny) (void)snprintf(text, CN_CUDA_WAY_TEXT, "kernel for few rows");
+    else if (s->tiles.count > 0 && way >= s->library.ways) cn_tile_way_name(&s->tiles.ways[way - s->library.ways], text);
+    else if (s->library.ways == 0) (void)snprintf(text, CN_CUDA_WAY_TEXT, "general kernel");
+    else (void)snprintf(text, CN_CUDA_WAY_TEXT, "cuBLASLt %d", s->skinny == 0 ? way - 1 : way);
+}
+
 /* Lists the ways, and says what the problem is. */
 static cornu_status find_ways(cn_cuda_executable* e, cn_cuda_step* step, product_step* s) {
     const cn_cuda_product* p = &s->product;
@@ -254,6 +263,7 @@ static cornu_status find_ways(cn_cuda_executable* e, cn_cuda_step* step, product
     find_tiles(e, node, s);
     if (s->tiles.count > 0) step->ways = s->library.ways + s->tiles.count;
     if (step->ways == 1) return CORNU_OK;
+    step->name_way = name_way;
     batch[0] = 0;
     for (int i = 0; i < p->batch_ndim; i++) {
         at += (size_t)snprintf(batch + at, sizeof batch - at, " %lld:%lld:%lld", (long long)p->batch_dims[i], (long long)p->a_steps[i], (long long)p->b_steps[i]);

@@ -2,6 +2,8 @@
  * of few rows or columns have small tiles alone: there is nothing to gain. */
 #include "backend/cuda/tiles.h"
 
+#include <stdio.h>
+
 #include "base/size.h"
 
 #define ENOUGH_BLOCKS 132 /* for the processors of a large device */
@@ -58,4 +60,9 @@ void cn_tile_ways_find(cn_cuda_executable* e, const cn_conv_args* args, bool tf3
         how.splits = splits_for(args, how.tile);
         add_way(e, args, how, out);
     }
+}
+
+void cn_tile_way_name(const cn_implicit_how* how, char* text) {
+    int n = snprintf(text, CN_CUDA_WAY_TEXT, "tiles of %d x %d", cn_implicit_rows(how->tile), cn_implicit_columns(how->tile));
+    if (how->splits > 1) (void)snprintf(text + n, CN_CUDA_WAY_TEXT - (size_t)n, ", %d parts of the sum", how->splits);
 }

@@ -29,6 +29,9 @@ static inline int64_t cn_conv_inner(const cn_conv_args* a) {
 /* For what cn_implicit_fits; asks for the scratch of the greediest. */
 void cn_tile_ways_find(cn_cuda_executable* e, const cn_conv_args* args, bool tf32, bool by_filters, cn_tile_ways* out);
 
+/* "tiles of 64 x 64, 4 parts of the sum", to text[CN_CUDA_WAY_TEXT]. */
+void cn_tile_way_name(const cn_implicit_how* how, char* text);
+
 #ifdef __cplusplus
 }
 #endif

@@ -387,7 +387,14 @@ cornu_status cn_cuda_tune(cn_cuda_executable* e, const cn_device_options* option
     }
     cn_cuda_dnn_keep_taken(e);
     for (int i = 0; i < count; i++) {
+        char name[CN_CUDA_WAY_TEXT] = "";
         CN_STEP(take_way(e, &problems[i].row));
+        problems[i].step->name_way(problems[i].step, problems[i].row.way, name);
+        problems[i].row.name = cn_arena_strdup(&e->arena, name);
+        if (!problems[i].row.name) {
+            st = CN_NO_MEMORY(sizeof name);
+            goto done;
+        }
         rows[i] = problems[i].row;
     }
     cn_cuda_dnn_keep_taken(e);
