@@ -298,6 +298,7 @@ static void take_known(const cn_plan_cache* cache, problem* problems, int count)
         problems[i].row.way = row->way;
         problems[i].row.best_ms = (double)row->best_ns * 1e-6;
         problems[i].row.guess_ms = (double)row->guess_ns * 1e-6;
+        problems[i].guess_ns = (double)row->guess_ns;
     }
 }
 
@@ -385,6 +386,7 @@ cornu_status cn_cuda_tune(cn_cuda_executable* e, const cn_device_options* option
             remember(e, &cache, problems, count);
         }
     }
+    qsort(problems, (size_t)count, sizeof *problems, by_cost);
     cn_cuda_dnn_keep_taken(e);
     for (int i = 0; i < count; i++) {
         char name[CN_CUDA_WAY_TEXT] = "";
