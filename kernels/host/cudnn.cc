@@ -37,6 +37,14 @@ cn_dnn_status refuse(status code, const char* format, ...) {
     return code;
 }
 
+cn_dnn_status decline(status code, const char* format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(last_error, sizeof last_error, format, args);
+    va_end(args);
+    return code;
+}
+
 cn_dnn_status status_of(cudaError_t error) {
     if (error == cudaSuccess) return SUCCESS;
     if (error == cudaErrorInvalidResourceHandle)

@@ -2,9 +2,9 @@
  * names. As cublaslt.h's, it demands all that the manual demands, says on stderr what was wrong and gives the status
  * that the manual names; it computes what the notes of the chosen engine promise and no more.
  *
- *     graphs      convolution [-> + z] [-> + bias] [-> relu], in this order, of tensors that are packed in one order of
- *                 axes; attention without a mask. Anything else is refused in both modes of the heuristic: the library
- *                 has no engine for it that is not compiled at run time
+ *     graphs      a convolution, or convolution [-> + z] -> + bias [-> relu] in this order, of tensors that are packed in one
+ *                 order of axes; attention without a mask. Other graphs have no engine, as the library has none for them
+ *                 that is not compiled at run time
  *     engines     of each kind that a caller has to tell apart (cudnn_engines.cc). Each spoils the result as its notes
  *                 allow, so that a caller that may not use it sees it in the result; some cannot be built, one wants
  *                 more workspace than there is

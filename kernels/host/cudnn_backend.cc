@@ -2,6 +2,8 @@
  * type and how many. What an attribute means is looked at when the descriptor is finalized. */
 #include <string.h>
 
+#include <algorithm>
+
 #include "kernels/host/cudnn_parts.h"
 #include "kernels/host/runtime.h"
 
@@ -9,6 +11,7 @@
 #define MOST_SPATIAL 6
 #define MOST_OPERATIONS 64
 #define MOST_POINTERS 64
+#define UNFIT 4
 
 namespace cn_dnn {
 
@@ -310,7 +313,7 @@ cn_dnn_status finalize_plan(descriptor* d) {
     if (config->as_graph->device != handle->device)
         return refuse(BAD_PARAM, "a plan for another device than that of its graph");
     if (!config->engines[0].builds)
-        return refuse(NOT_SUPPORTED, "the engine '%s' cannot be built, which happens", config->engines[0].name);
+        return decline(NOT_SUPPORTED, "the engine '%s' cannot be built", config->engines[0].name);
     d->as_graph = config->as_graph;
     d->engines = config->engines;
     return SUCCESS;
@@ -351,7 +354,8 @@ cn_dnn_status answer(const std::vector<T>& from, int64_t room, int64_t* count, v
     return SUCCESS;
 }
 
-/* Fills the caller's empty descriptors of that kind, each with one engine. */
+/* Fills the caller's empty descriptors of that kind, each with one engine; count is of those that were filled. Asked
+ * without room, the library counts candidates that turn out not to fit when they are asked for. */
 cn_dnn_status answer_engines(const descriptor& d, int kind, int64_t room, int64_t* count, void* out) {
     for (size_t i = 0; i < d.engines.size() && static_cast<int64_t>(i) < room; i++) {
         std::shared_ptr<descriptor> to = find(static_cast<void**>(out)[i]);
@@ -367,7 +371,9 @@ cn_dnn_status answer_engines(const descriptor& d, int kind, int64_t room, int64_
         to->engines = {d.engines[i]};
         to->final = true;
     }
-    *count = static_cast<int64_t>(d.engines.size());
+    *count = std::min(room, static_cast<int64_t>(d.engines.size()));
+    if (kind == CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR && room == 0)
+        *count = static_cast<int64_t>(d.engines.size()) + UNFIT;
     return SUCCESS;
 }
 

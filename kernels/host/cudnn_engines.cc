@@ -177,11 +177,12 @@ cn_dnn_status check_graph(const graph& g) {
 
 namespace {
 
-/* Whether the graph is one that engines were compiled for: convolution [-> + z] [-> + bias] [-> relu]. */
+/* Whether the graph is one that engines were compiled for: a convolution alone, or with [-> + z] -> + bias [-> relu]
+ * behind it. Without a bias there are none. */
 cn_dnn_status check_chain(const graph& g) {
     const operation& conv = g.ops[0];
     const tensor& y = *g.ops.back().out;
-    size_t i = 1;
+    size_t i = 1, adds = 0;
     if (!is_convolution(conv))
         return refuse(NOT_SUPPORTED_GRAPH_PATTERN, "a graph that does not begin with a convolution");
     for (size_t k = 1; k < g.ops.size(); k++) {
@@ -191,12 +192,14 @@ cn_dnn_status check_chain(const graph& g) {
         if (op.in[1] && (op.in[1]->is_virtual || op.in[1]->by_value))
             return refuse(NOT_SUPPORTED_GRAPH_PATTERN, "operation %zu adds something that does not lie in memory", k);
     }
-    if (i < g.ops.size() && is_pointwise(g.ops[i], CN_DNN_POINTWISE_ADD) && g.ops[i].in[1]->dims == y.dims) i++;
-    if (i < g.ops.size() && is_pointwise(g.ops[i], CN_DNN_POINTWISE_ADD) && is_bias(*g.ops[i].in[1], y)) i++;
-    if (i < g.ops.size() && is_pointwise(g.ops[i], CN_DNN_POINTWISE_RELU_FWD)) i++;
-    if (i < g.ops.size())
+    while (i + adds < g.ops.size() && is_pointwise(g.ops[i + adds], CN_DNN_POINTWISE_ADD)) adds++;
+    if (adds == 2 && g.ops[i].in[1]->dims == y.dims) i++;
+    if (adds > 0 && is_bias(*g.ops[i].in[1], y)) i++;
+    if (i > 1 && i < g.ops.size() && is_pointwise(g.ops[i], CN_DNN_POINTWISE_RELU_FWD)) i++;
+    if (i < g.ops.size() || adds > 2 || (adds == 2 && i < 3)) {
         return refuse(NOT_SUPPORTED_GRAPH_PATTERN,
-                      "operation %zu; engines are compiled for convolution [+ z] [+ bias] [relu] in this order", i);
+                      "operation %zu; what may follow a convolution is [+ z] + bias [relu]", i);
+    }
     return SUCCESS;
 }
 
@@ -234,6 +237,7 @@ int64_t least_alignment(const graph& g) {
 }
 
 #define NOTE(name) CN_DNN_NUMERICAL_NOTE_##name
+#define STRICT_NAN 9 /* CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP: of no interest to a caller */
 #define COMPILED CN_DNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION
 
 void convolution_engines(const graph& g, int mode, std::vector<engine>* out) {
@@ -244,7 +248,8 @@ void convolution_engines(const graph& g, int mode, std::vector<engine>* out) {
     bool three = w.dims.size() == 4 && w.dims[2] == 3 && w.dims[3] == 3 && c.strides == std::vector<int64_t>{1, 1} &&
                  c.dilations == c.strides && one_group;
     if (mode == CN_DNN_HEUR_MODE_FALLBACK) {
-        *out = {{"generic, with workspace", {}, {}, 512, true, SPOIL_NONE}, {"generic", {}, {}, 0, true, SPOIL_NONE}};
+        *out = {{"generic, with workspace", {}, {}, 512, true, SPOIL_NONE},
+                {"generic", {STRICT_NAN}, {}, 0, true, SPOIL_NONE}};
         return;
     }
     if (cores) {
@@ -276,41 +281,51 @@ void convolution_engines(const graph& g, int mode, std::vector<engine>* out) {
     out->push_back({"strict, compiled at run time", {}, {COMPILED}, 0, true, SPOIL_NONE});
     out->push_back({"strict, cannot be built", {}, {}, 0, false, SPOIL_NONE});
     out->push_back({"strict, with workspace", {}, {}, 1024, true, SPOIL_NONE});
+    out->push_back({"strict, NaN stays NaN", {STRICT_NAN}, {}, 256, true, SPOIL_NONE});
     out->push_back({"strict", {}, {}, 0, true, SPOIL_NONE});
 }
 
-cn_dnn_status attention_engines(const graph& g, int mode, std::vector<engine>* out) {
-    const tensor &q = *g.ops[0].in[0], &k = *g.ops[0].in[1], &v = *g.ops[0].in[2], &o = *g.ops[0].out;
-    spoil spoils = q.type == CN_DNN_DATA_FLOAT ? SPOIL_TF32 : SPOIL_NONE;
-    if (g.ops.size() > 1 || o.is_virtual)
+cn_dnn_status check_attention_graph(const graph& g) {
+    const operation& op = g.ops[0];
+    if (g.ops.size() > 1 || op.out->is_virtual) {
         return refuse(NOT_SUPPORTED_GRAPH_PATTERN, "attention with something behind it");
-    for (const tensor* t : {&q, &k, &v, &o}) {
-        if (t->alignment < TENSOR_CORE_ALIGNMENT)
+    }
+    for (const tensor* t : {op.in[0].get(), op.in[1].get(), op.in[2].get(), op.out.get()}) {
+        if (t->alignment < TENSOR_CORE_ALIGNMENT) {
             return refuse(NOT_SUPPORTED_LAYOUT, "attention on tensor %lld, aligned to %lld bytes", ll(t->id),
                           ll(t->alignment));
-        if (t->dims[3] % 8 != 0 || t->dims[3] > MOST_HEAD)
+        }
+        if (t->dims[3] % 8 != 0 || t->dims[3] > MOST_HEAD) {
             return refuse(NOT_SUPPORTED_SHAPE, "heads of %lld in attention", ll(t->dims[3]));
+        }
     }
-    if (mode == CN_DNN_HEUR_MODE_FALLBACK)
-        return SUCCESS; /* the library has none there, and says so by an empty list */
-    out->push_back({"attention, cannot be built", {NOTE(TENSOR_CORE)}, {COMPILED}, 0, false, spoils});
-    out->push_back(
-        {"attention, splits the sum", {NOTE(TENSOR_CORE), NOTE(NONDETERMINISTIC)}, {COMPILED}, 0, true, SPOIL_NOISE});
-    out->push_back({"attention, with workspace", {NOTE(TENSOR_CORE)}, {COMPILED}, 2048, true, spoils});
-    out->push_back({"attention", {NOTE(TENSOR_CORE)}, {COMPILED}, 0, true, spoils});
     return SUCCESS;
+}
+
+void attention_engines(const graph& g, int mode, std::vector<engine>* out) {
+    spoil spoils = g.ops[0].in[0]->type == CN_DNN_DATA_FLOAT ? SPOIL_TF32 : SPOIL_NONE;
+    if (mode == CN_DNN_HEUR_MODE_FALLBACK) return;
+    *out = {
+        {"attention, cannot be built", {NOTE(TENSOR_CORE)}, {COMPILED}, 0, false, spoils},
+        {"attention, splits the sum", {NOTE(TENSOR_CORE), NOTE(NONDETERMINISTIC)}, {COMPILED}, 0, true, SPOIL_NOISE},
+        {"attention, with workspace", {NOTE(TENSOR_CORE)}, {COMPILED}, 2048, true, spoils},
+        {"attention", {NOTE(TENSOR_CORE)}, {COMPILED}, 0, true, spoils},
+    };
 }
 
 }  // namespace
 
+/* The library takes any graph, and has no engine for most of them; that ours are none of those is said on stderr. */
 cn_dnn_status engines_of(const graph& g, int mode, std::vector<engine>* out) {
-    if (mode != CN_DNN_HEUR_MODE_A && mode != CN_DNN_HEUR_MODE_FALLBACK)
+    if (mode != CN_DNN_HEUR_MODE_A && mode != CN_DNN_HEUR_MODE_FALLBACK) {
         return refuse(NOT_SUPPORTED, "mode %d of the heuristic", mode);
-    if (is_attention(g.ops[0])) return attention_engines(g, mode, out);
-    cn_dnn_status st = check_chain(g);
-    if (st == SUCCESS) st = check_tensors(g);
-    if (st == SUCCESS) convolution_engines(g, mode, out);
-    return st;
+    }
+    if (is_attention(g.ops[0])) {
+        if (check_attention_graph(g) == SUCCESS) attention_engines(g, mode, out);
+    } else if (check_chain(g) == SUCCESS && check_tensors(g) == SUCCESS) {
+        convolution_engines(g, mode, out);
+    }
+    return SUCCESS;
 }
 
 }  // namespace cn_dnn

@@ -64,6 +64,8 @@ enum status {
 
 /* Says what is wrong, on stderr and to cudnnGetLastErrorString; returns code. */
 cn_dnn_status refuse(status code, const char* format, ...) __attribute__((format(printf, 2, 3)));
+/* The same where nothing is wrong, but something is not to be had, which a caller has to live with: nothing on stderr. */
+cn_dnn_status decline(status code, const char* format, ...) __attribute__((format(printf, 2, 3)));
 /* Of putting work on a stream. */
 cn_dnn_status status_of(cudaError_t error);
 /* A handle that was made, while its device is the current one. */
@@ -176,7 +178,7 @@ struct descriptor {
     std::vector<engine> engines; /* of a heuristic: all; of a configuration, an engine or a plan: one */
 };
 
-/* The engines of a graph in a mode of the heuristic, best first. NOT_SUPPORTED where there is none. */
+/* The engines of a graph in a mode of the heuristic, best first; often there is none. */
 cn_dnn_status engines_of(const graph& g, int mode, std::vector<engine>* out);
 /* Whether the shapes of an operation fit. */
 cn_dnn_status check_convolution(const operation& op);

@@ -80,11 +80,11 @@ bool is_set(cn_dnn_rnn_data_t data) { return all().rnn_data.has(data) && data->t
 cn_dnn_status check_algorithm(const cn_dnn_rnn& r, const cn_dnn_rnn_data& x) {
     bool whole = std::all_of(x.lengths.begin(), x.lengths.end(), [&x](int n) { return n == x.steps; });
     if (r.algorithm == CN_DNN_RNN_ALGO_PERSIST_STATIC_SMALL_H && !whole)
-        return refuse(NOT_SUPPORTED, "the algorithm for small states on sequences of several lengths");
+        return decline(NOT_SUPPORTED, "the algorithm for small states on sequences of several lengths");
     if (r.algorithm == CN_DNN_RNN_ALGO_PERSIST_STATIC_SMALL_H && r.units > MOST_SMALL_UNITS)
-        return refuse(NOT_SUPPORTED, "the algorithm for small states on %lld units", static_cast<long long>(r.units));
+        return decline(NOT_SUPPORTED, "the algorithm for small states on %lld units", static_cast<long long>(r.units));
     if (r.algorithm == CN_DNN_RNN_ALGO_PERSIST_STATIC && r.units > MOST_STATIC_UNITS)
-        return refuse(NOT_SUPPORTED, "the persistent algorithm on %lld units", static_cast<long long>(r.units));
+        return decline(NOT_SUPPORTED, "the persistent algorithm on %lld units", static_cast<long long>(r.units));
     return SUCCESS;
 }
 

@@ -126,6 +126,7 @@ TEST_F(HostDnnConv, IsAPlainLoop) {
             with_z = parts & 1;
             with_bias = parts & 2;
             with_relu = parts & 4;
+            if (parts != 0 && !with_bias) continue; /* has no engines */
             for (bool last : {true, false}) {
                 shape({2, 6, 7, 5}, {4, 6, 3, 2}, odd, type, last);
                 ASSERT_EQ(run(strict(chain()), ids(), addresses()), 0);
@@ -174,7 +175,8 @@ TEST_F(HostDnnConv, EveryEngineDoesWhatItsNotesAllow) {
                        e.has(CN_DNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS);
         EXPECT_EQ(first != second, e.has(CN_DNN_NUMERICAL_NOTE_NONDETERMINISTIC));
         if (e.has(CN_DNN_NUMERICAL_NOTE_NONDETERMINISTIC)) continue;
-        if (e.numerical.empty()) expect(exact, "strict");
+        if (std::all_of(e.numerical.begin(), e.numerical.end(), [](int note) { return note == 9; }))
+            expect(exact, "strict");
         else if (!touched) expect(rough, "TF32");
         else EXPECT_GT(worst, 2e-6);
     }
@@ -205,40 +207,51 @@ TEST_F(HostDnnConv, EnginesDependOnTheTensors) {
     EXPECT_EQ(cores(), 0) << "depthwise";
 }
 
+// The library takes them, and has nothing to run them that is compiled already.
 TEST_F(HostDnnConv, GraphsWithoutEngines) {
     cn_dnn_status st = 0;
-    auto refused = [&](const std::vector<cn_dnn_descriptor>& ops, const char* what) {
-        EXPECT_TRUE(engines(graph(ops), CN_DNN_HEUR_MODE_A, &st).empty()) << what;
-        EXPECT_EQ(category(st), CN_DNN_STATUS_NOT_SUPPORTED) << what;
+    auto none = [&](const std::vector<cn_dnn_descriptor>& ops, const char* what) {
+        EXPECT_TRUE(engines(graph(ops)).empty()) << what;
+        EXPECT_TRUE(engines(graph(ops), CN_DNN_HEUR_MODE_FALLBACK).empty()) << what;
     };
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     auto between = [this](int64_t n) { return tensor({BETWEEN + n, y.dims, y.strides, CN_DNN_DATA_FLOAT, 16, true}); };
     auto first = [&] { return convolve(conv, tensor(x), tensor(w), between(0)); };
-    refused({first(), pointwise(CN_DNN_POINTWISE_ADD, between(0), tensor(bias), between(1)),
-             pointwise(CN_DNN_POINTWISE_ADD, between(1), tensor(z), tensor(y))},
-            "bias before z");
-    refused({first(), pointwise(CN_DNN_POINTWISE_RELU_FWD, between(0), nullptr, between(1)),
-             pointwise(CN_DNN_POINTWISE_ADD, between(1), tensor(bias), tensor(y))},
-            "relu before bias");
-    refused({first(), pointwise(CN_DNN_POINTWISE_MUL, between(0), tensor(z), tensor(y))}, "a product");
-    refused({first(), pointwise(CN_DNN_POINTWISE_ADD, between(0), between(0), tensor(y))}, "twice itself");
-    refused({first(), pointwise(CN_DNN_POINTWISE_ADD, tensor(z), between(0), tensor(y))}, "z first");
-    refused({pointwise(CN_DNN_POINTWISE_ADD, tensor(z), tensor(bias), tensor(y))}, "no convolution");
-    refused({convolve(conv, tensor(x), tensor(w), tensor(z)),
-             pointwise(CN_DNN_POINTWISE_RELU_FWD, tensor(z), nullptr, tensor(y))},
-            "what is between lies in memory");
-    Tensor half = {BETWEEN, y.dims, y.strides, CN_DNN_DATA_HALF, 16, true};
-    refused({convolve(conv, tensor(x), tensor(w), tensor(half)),
-             pointwise(CN_DNN_POINTWISE_RELU_FWD, tensor(half), nullptr, tensor(y))},
-            "what is between is half");
+    auto add = [&](cn_dnn_descriptor a, const Tensor& b, cn_dnn_descriptor c) {
+        return pointwise(CN_DNN_POINTWISE_ADD, a, tensor(b), c);
+    };
+    auto relu = [&](cn_dnn_descriptor a, cn_dnn_descriptor c) {
+        return pointwise(CN_DNN_POINTWISE_RELU_FWD, a, nullptr, c);
+    };
+    none({first(), add(between(0), bias, between(1)), add(between(1), z, tensor(y))}, "bias before z");
+    none({first(), relu(between(0), between(1)), add(between(1), bias, tensor(y))}, "relu before bias");
+    none({first(), relu(between(0), tensor(y))}, "relu without bias");
+    none({first(), add(between(0), z, tensor(y))}, "z without bias");
+    none({first(), add(between(0), z, between(1)), relu(between(1), tensor(y))}, "z and relu without bias");
+    none({first(), add(between(0), z, between(1)), add(between(1), z, tensor(y))}, "z twice");
+    none({first(), add(between(0), z, between(1)), add(between(1), bias, between(2)), add(between(2), bias, tensor(y))},
+         "three summands");
+    none({first(), add(between(0), bias, between(1)), relu(between(1), between(2)), relu(between(2), tensor(y))},
+         "relu twice");
+    none({first(), pointwise(CN_DNN_POINTWISE_MUL, between(0), tensor(bias), tensor(y))}, "a product");
+    none({first(), pointwise(CN_DNN_POINTWISE_ADD, between(0), between(0), tensor(y))}, "twice itself");
+    none({first(), pointwise(CN_DNN_POINTWISE_ADD, tensor(z), between(0), tensor(y))}, "z first");
+    none({add(tensor(z), bias, tensor(y))}, "no convolution");
+    none({convolve(conv, tensor(x), tensor(w), tensor(z)), add(tensor(z), bias, tensor(y))},
+         "what is between lies in memory");
+    Tensor half = {BETWEEN, y.dims, y.strides, CN_DNN_DATA_HALF, 16, true}, number = bias;
+    none({convolve(conv, tensor(x), tensor(w), tensor(half)), add(tensor(half), bias, tensor(y))},
+         "what is between is half");
+    number.type = CN_DNN_DATA_HALF;
+    none({first(), add(between(0), number, tensor(y))}, "another type of the bias");
     Tensor wide = x;
     wide.strides = packed({2, 9, 6, 6}, true);
-    refused({convolve(conv, tensor(wide), tensor(w), tensor(y))}, "not packed");
+    none({convolve(conv, tensor(wide), tensor(w), tensor(y))}, "not packed");
     wide.strides = packed(x.dims, false);
-    refused({convolve(conv, tensor(wide), tensor(w), tensor(y))}, "channels first and last");
+    none({convolve(conv, tensor(wide), tensor(w), tensor(y))}, "channels first and last");
     Tensor other = y;
     other.type = CN_DNN_DATA_HALF;
-    refused({convolve(conv, tensor(x), tensor(w), tensor(other))}, "another type of the result");
+    none({convolve(conv, tensor(x), tensor(w), tensor(other))}, "another type of the result");
     EXPECT_TRUE(engines(graph({convolve(conv, tensor(x), tensor(w), tensor(y))}), 1, &st).empty());
     EXPECT_EQ(category(st), CN_DNN_STATUS_NOT_SUPPORTED) << "mode B";
 }
@@ -434,10 +447,7 @@ TEST_F(HostDnn, NumbersByValueAreNoTensorsOfAConvolution) {
     y.id = Y;
     value = x;
     value.by_value = true;
-    cn_dnn_status st = 0;
-    EXPECT_TRUE(
-        engines(graph({convolve(Conv(2), tensor(value), tensor(w), tensor(y))}), CN_DNN_HEUR_MODE_A, &st).empty());
-    EXPECT_EQ(category(st), CN_DNN_STATUS_NOT_SUPPORTED);
+    EXPECT_TRUE(engines(graph({convolve(Conv(2), tensor(value), tensor(w), tensor(y))})).empty());
     y.by_value = true;
     EXPECT_EQ(category(finalize(draft_graph({convolve(Conv(2), tensor(x), tensor(w), tensor(y))}))),
               CN_DNN_STATUS_BAD_PARAM)
@@ -478,7 +488,7 @@ TEST_F(HostDnnConv, ResultsGoIntoTheCallersDescriptors) {
     EXPECT_EQ(ask(nullptr), CN_DNN_STATUS_BAD_PARAM) << "no room";
     EXPECT_EQ(ask(&config, 1, CN_DNN_TYPE_INT64), CN_DNN_STATUS_BAD_PARAM) << "another type";
     EXPECT_EQ(ask(&config), 0);
-    EXPECT_GT(count, 1) << "as many as there are, whatever the room";
+    EXPECT_EQ(count, 1) << "as many as were filled";
     EXPECT_EQ(ask(&config), CN_DNN_STATUS_BAD_PARAM) << "filled already";
     EXPECT_EQ(category(finalize(create(CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR))), CN_DNN_STATUS_NOT_SUPPORTED)
         << "of one's own";
@@ -540,14 +550,15 @@ TEST_F(HostDnnConv, WorkspaceIsCheckedAndSpoilt) {
 }
 
 TEST_F(HostDnnConv, TheSumInPlace) {
-    with_z = with_relu = true;
+    with_z = with_bias = with_relu = true;
     shape({1, 8, 6, 6}, {8, 8, 3, 3}, Conv(2));
     cn_dnn_descriptor p = strict(chain());
     y_at = z_at;
     ASSERT_EQ(run(p, ids(), addresses()), 0);
     expect(expected(same), "on z");
     char* both = block(2 * (size_t)count_of(y.dims) * 4);
-    EXPECT_EQ(category(run(p, {X, W, Y, Z}, {x_at, w_at, both + 16, both})), CN_DNN_STATUS_BAD_PARAM) << "beside z";
+    EXPECT_EQ(category(run(p, {X, W, Y, BIAS, Z}, {x_at, w_at, both + 16, bias_at, both})), CN_DNN_STATUS_BAD_PARAM)
+        << "beside z";
 }
 
 TEST_F(HostDnnConv, HandlesOfDevicesAndStreams) {

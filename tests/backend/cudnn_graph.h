@@ -132,7 +132,8 @@ class HostDnn : public Fixture {
         EXPECT_EQ(d->BackendGetAttribute(heuristic, CN_DNN_ATTR_ENGINEHEUR_RESULTS, CN_DNN_TYPE_BACKEND_DESCRIPTOR,
                                          count, &again, configs.data()),
                   0);
-        EXPECT_EQ(again, count);
+        EXPECT_LT(again, count) << "without room, some are counted that do not fit";
+        configs.resize((size_t)again);
         for (cn_dnn_descriptor config : configs) {
             cn_dnn_descriptor engine = create(CN_DNN_BACKEND_ENGINE_DESCRIPTOR);
             EXPECT_EQ(d->BackendGetAttribute(config, CN_DNN_ATTR_ENGINECFG_ENGINE, CN_DNN_TYPE_BACKEND_DESCRIPTOR, 1,
