@@ -1,6 +1,7 @@
 /* Graphs are made of descriptors: each is created, given attributes and finalized, and then read by the next.
  *
- *     x, w -> convolution -> (+ residual) -> (+ bias) -> (relu) -> y       only in this order are there plans that need no compiler
+ *     x, w -> convolution -> (+ residual) -> (+ bias) -> (relu) -> y       only in this order are there plans that need no compiler,
+ *                                                                                 and residual or relu only with a bias
  *
  *     graph -> heuristics -> configurations of engines -> those whose notes are acceptable -> plans                                        */
 #include "backend/cuda/cudnn_graph.h"

@@ -2,7 +2,8 @@
  * also relu; of GRU reset_after).
  *
  * The library makes the input's product itself, but here it is made already (z). So it is given z for its input, and for each gate's input matrix
- * the one that picks the gate's part out of z; multiplying by ones and zeros changes no bit of a finite z. */
+ * the one that picks the gate's part out of z; multiplying by ones and zeros changes no bit of a finite z. (An infinite one makes its step NaN,
+ * where the kernels would only saturate a gate.) */
 #ifndef CN_BACKEND_CUDA_CUDNN_RNN_H
 #define CN_BACKEND_CUDA_CUDNN_RNN_H
 

@@ -104,13 +104,16 @@ static cn_act left_act(const cn_cuda_executable* e, cn_id value) {
 
 /* ---- by cuDNN ---- */
 
-/* What it has plans for without a compiler: bias, residual and relu behind the products, in this order; every other activation follows by a kernel of
- * our own. */
-static bool in_graph(const cn_act* act) { return act->fn == CN_EW_copy || act->fn == CN_EW_relu; }
+static bool has_input(const cn_node* node, int k) { return node->input_count > k && node->inputs[k] != CN_NONE; }
+
+/* What it has plans for without a compiler: products alone, or residual (or none), bias and relu (or none) behind them, in this order. Other
+ * activations, and relu without a bias, follow by a kernel of our own. */
+static bool has_relu(const cn_node* node) { return node->attr.conv.act.fn == CN_EW_relu && has_input(node, 2); }
 
 /* Only where the products go through tensor cores, as the guess's do: strict float32 has no plans. */
 static bool fits_dnn(const cn_cuda_executable* e, const cn_node* node, const cn_conv_args* a, bool tf32) {
     const cn_place* kernel = &e->plan->places[node->inputs[1]];
+    if (has_input(node, 3) && !has_input(node, 2)) return false;
     for (int d = 0; d < 3; d++) {
         if (a->pad[d] < 0) return false; /* x is cut off at the front */
     }
@@ -120,10 +123,8 @@ static bool fits_dnn(const cn_cuda_executable* e, const cn_node* node, const cn_
 static cornu_status make_graph(const cn_dnn_target* target, const void* args, cn_dnn_graph* out) {
     const cn_cuda_step* step = args;
     const conv_step* s = step->data;
-    const cn_node* node = step->node;
-    bool bias = node->input_count > 2 && node->inputs[2] != CN_NONE, residual = node->input_count > 3 && node->inputs[3] != CN_NONE;
 
-    return cn_dnn_conv_graph(target, &s->args, bias, residual, node->attr.conv.act.fn == CN_EW_relu, out);
+    return cn_dnn_conv_graph(target, &s->args, has_input(step->node, 2), has_input(step->node, 3), has_relu(step->node), out);
 }
 
 static cornu_status take(cn_cuda_executable* e, cn_cuda_step* step) {
@@ -143,7 +144,7 @@ static cornu_status launch_dnn(const cn_cuda_step* step, const cn_cuda_frame* fr
     cn_bias_act_args rest = {.dtype = a->dtype, .x = a->y, .y = a->y, .columns = a->filters, .rows = cn_conv_rows(a), .act = a->act};
 
     CN_TRY(cn_cuda_dnn_run(frame, s->graph, step->way - s->tiles.count, bindings, 5));
-    return in_graph(&step->node->attr.conv.act) ? CORNU_OK : CN_CUDA_OK(cn_k_bias_act(&frame->queue, &rest));
+    return a->act.fn == CN_EW_copy || has_relu(step->node) ? CORNU_OK : CN_CUDA_OK(cn_k_bias_act(&frame->queue, &rest));
 }
 
 static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame) {
