@@ -274,6 +274,18 @@ def peers_without_a_gpu_are_named(bundle):
     assert found["peers.json"] == [], found["peers.json"]
 
 
+@test
+def tests_of_a_machine_with_a_gpu_are_rehearsed(bundle):
+    """tests/gpu/run_gpu.py, which is skipped wherever there is no GPU, on host execution: a few cases in every precision, and kernels."""
+    command = [sys.executable, ROOT / "tests" / "gpu" / "run_gpu.py", "--build", bundle.build, "--only", "Softmax"]
+    done = subprocess.run(command, env={**os.environ, "CORNU_GPU_LIBRARY": str(bundle.build / "libcornu_cuda_host.so")}, capture_output=True, text=True, timeout=300)
+    for name in ("strict.Softmax", "default.Softmax", "tf32.Softmax", "bf16.Softmax", "fp16.Softmax", "CudaSoftmax.Shapes"):
+        assert f"PASS gpu.{name}" in done.stdout, (name, done.stdout, done.stderr[-500:])
+    assert done.returncode == 0 and "FAIL" not in done.stdout and "Host" not in done.stdout, done.stdout
+    done = subprocess.run(command, env={**os.environ, "CORNU_GPU_LIBRARY": "/nowhere/plug.so"}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout == "SKIP gpu: there is no plug.so; it needs nvcc\n", done.stdout
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build")
