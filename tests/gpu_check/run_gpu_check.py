@@ -100,6 +100,8 @@ def check_results(found):
     assert small and all(row["passed"] > 50 and row["failed"] == 0 and row["exit"] == 0 for row in small), small
     kernels = [row for row in found["conformance.json"] if row["pack"] == "kernels"]
     assert not kernels or kernels[0]["passed"] > 0 and kernels[0]["exit"] == 0, kernels
+    models = [row for row in found["conformance.json"] if row["pack"] == "models"]
+    assert [(row["passed"], row["failed"], row["exit"]) for row in models] == [(5, 0, 0)], models
     rows = found["bench.json"]
     assert {(r["device"], r["tensors"], r["batch"]) for r in rows} == {("cpu", "host", 1), ("cpu", "host", 2)} | {
         ("cuda", t, n) for t in ("host", "device") for n in (1, 2)}, rows
