@@ -1,6 +1,8 @@
-"""ONNX Runtime as a peer of bench/peers.py: the layers become nodes of ONNX, so no converter is needed but the package onnx.
+"""ONNX Runtime as a peer of bench/peers.py: the layers become nodes of ONNX, so no converter is needed but the package
+onnx.
 
-Pictures are NCHW, as ONNX has them, from the inputs on; the half type is float16, in which its CUDA provider has every kernel."""
+Pictures are NCHW, as ONNX has them, from the inputs on; the half type is float16, in which its CUDA provider has every
+kernel."""
 import contextlib
 import sys
 
@@ -74,7 +76,11 @@ class OnnxRuntime:
     def enter(self, x):
         if x.ndim == 4:
             x = x.transpose(0, 3, 1, 2)
-        kind = onnx.TensorProto.INT32 if x.dtype == np.int32 else onnx.helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+        kind = (
+            onnx.TensorProto.INT32
+            if x.dtype == np.int32
+            else onnx.helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+        )
         value = Value(f"x{len(self.inputs)}", x.shape)
         self.inputs.append(onnx.helper.make_tensor_value_info(value.name, kind, value.shape))
         return value
@@ -90,7 +96,9 @@ class OnnxRuntime:
             return self.broadcast("Mul", x, self.node("Sigmoid", [x], x.shape))
         if name == "gelu":
             erf = self.node("Erf", [self.broadcast("Mul", x, self.number(np.sqrt(0.5)))], x.shape)
-            return self.broadcast("Mul", self.broadcast("Mul", x, self.broadcast("Add", erf, self.number(1))), self.number(0.5))
+            return self.broadcast(
+                "Mul", self.broadcast("Mul", x, self.broadcast("Add", erf, self.number(1))), self.number(0.5)
+            )
         if name == "relu6":
             return self.node("Clip", [x, self.number(0), self.number(6)], x.shape)
         if name == "softmax":
@@ -111,8 +119,15 @@ class OnnxRuntime:
         pads = [same(x.shape[2 + i], window[i], strides[i]) if c["padding"] == "same" else (0, 0) for i in range(2)]
         size = [(x.shape[2 + i] + sum(pads[i]) - window[i]) // strides[i] + 1 for i in range(2)]
         inputs = [x, self.constant(kernel)] + ([self.constant(w["vars/1"])] if c["use_bias"] else [])
-        y = self.node("Conv", inputs, [x.shape[0], kernel.shape[0], *size], kernel_shape=window, strides=strides, group=groups,
-                      pads=[pads[0][0], pads[1][0], pads[0][1], pads[1][1]])
+        y = self.node(
+            "Conv",
+            inputs,
+            [x.shape[0], kernel.shape[0], *size],
+            kernel_shape=window,
+            strides=strides,
+            group=groups,
+            pads=[pads[0][0], pads[1][0], pads[0][1], pads[1][1]],
+        )
         return self.act(c["activation"], y)
 
     def Conv2D(self, c, w, x):
@@ -124,13 +139,24 @@ class OnnxRuntime:
     def Conv2DTranspose(self, c, w, x):
         kernel, s = w["vars/0"].transpose(3, 2, 0, 1), c["strides"]
         shape = [x.shape[0], kernel.shape[1], x.shape[2] * s[0], x.shape[3] * s[1]]
-        return self.act(c["activation"], self.node("ConvTranspose", [x, self.constant(kernel), self.constant(w["vars/1"])], shape, strides=s))
+        return self.act(
+            c["activation"],
+            self.node("ConvTranspose", [x, self.constant(kernel), self.constant(w["vars/1"])], shape, strides=s),
+        )
 
     def BatchNormalization(self, c, w, x):
-        return self.node("BatchNormalization", [x, *(self.constant(w[f"vars/{i}"]) for i in range(4))], x.shape, epsilon=c["epsilon"])
+        return self.node(
+            "BatchNormalization", [x, *(self.constant(w[f"vars/{i}"]) for i in range(4))], x.shape, epsilon=c["epsilon"]
+        )
 
     def LayerNormalization(self, c, w, x):
-        return self.node("LayerNormalization", [x, self.constant(w["vars/0"]), self.constant(w["vars/1"])], x.shape, axis=-1, epsilon=c["epsilon"])
+        return self.node(
+            "LayerNormalization",
+            [x, self.constant(w["vars/0"]), self.constant(w["vars/1"])],
+            x.shape,
+            axis=-1,
+            epsilon=c["epsilon"],
+        )
 
     def MultiHeadAttention(self, c, w, x, *more):
         batch, tokens, width = x.shape
@@ -142,7 +168,9 @@ class OnnxRuntime:
             return self.transpose(self.reshape(y, [batch, tokens, heads, kernel.shape[2]]), *perm)
 
         q, k, v = project("query", 0, 2, 1, 3), project("key", 0, 2, 3, 1), project("value", 0, 2, 1, 3)
-        scores = self.broadcast("Mul", self.node("MatMul", [q, k], [batch, heads, tokens, tokens]), self.number(q.shape[3] ** -0.5))
+        scores = self.broadcast(
+            "Mul", self.node("MatMul", [q, k], [batch, heads, tokens, tokens]), self.number(q.shape[3] ** -0.5)
+        )
         y = self.node("MatMul", [self.node("Softmax", [scores], scores.shape, axis=-1), v], v.shape)
         y = self.reshape(self.transpose(y, 0, 2, 1, 3), [batch, tokens, heads * v.shape[3]])
         return self.product(y, w["output_dense/vars/0"].reshape(-1, width), w["output_dense/vars/1"])
@@ -156,8 +184,15 @@ class OnnxRuntime:
             return np.concatenate([i, o, f, g], axis=-1).T[None]
 
         both = np.concatenate([gates(bias[None])[..., 0], np.zeros((1, 4 * units), np.float32)], axis=1)
-        inputs = [self.transpose(x, 1, 0, 2), self.constant(gates(kernel)), self.constant(gates(recurrent)), self.constant(both)]
-        return self.reshape(self.node("LSTM", inputs, [1, x.shape[0], units], outputs=2, hidden_size=units), [x.shape[0], units])
+        inputs = [
+            self.transpose(x, 1, 0, 2),
+            self.constant(gates(kernel)),
+            self.constant(gates(recurrent)),
+            self.constant(both),
+        ]
+        return self.reshape(
+            self.node("LSTM", inputs, [1, x.shape[0], units], outputs=2, hidden_size=units), [x.shape[0], units]
+        )
 
     def Embedding(self, c, w, x):
         return self.node("Gather", [self.constant(w["vars/0"]), x], [*x.shape, w["vars/0"].shape[1]])
@@ -182,7 +217,11 @@ class OnnxRuntime:
         return self.act(c["activation"], x)
 
     def ReLU(self, c, w, x):
-        return self.act("relu", x) if c["max_value"] is None else self.node("Clip", [x, self.number(0), self.number(c["max_value"])], x.shape)
+        return (
+            self.act("relu", x)
+            if c["max_value"] is None
+            else self.node("Clip", [x, self.number(0), self.number(c["max_value"])], x.shape)
+        )
 
     def Dropout(self, c, w, x):
         return x
@@ -222,7 +261,13 @@ class OnnxRuntime:
         self.begin(half)
         out = model.run(self, model.weights, given)
         kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
-        graph = onnx.helper.make_graph(self.nodes, "model", self.inputs, [onnx.helper.make_tensor_value_info(out.name, kind, out.shape)], self.constants)
+        graph = onnx.helper.make_graph(
+            self.nodes,
+            "model",
+            self.inputs,
+            [onnx.helper.make_tensor_value_info(out.name, kind, out.shape)],
+            self.constants,
+        )
         made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=8)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -246,6 +291,7 @@ class OnnxRuntime:
             session.run_with_iobinding(binding)
             binding.synchronize_outputs()
             return binding
+
         return call
 
     def result(self, call):

@@ -1,5 +1,6 @@
-"""On a machine with a CUDA device: the conformance cases in every precision, the kernels' own tests and compute-sanitizer on it, by the plug-in that
-nvcc built. Skipped by name elsewhere. CORNU_GPU_LIBRARY names another plug-in: with that of host execution this is a rehearsal of the program."""
+"""On a machine with a CUDA device: the conformance cases in every precision, the kernels' own tests and compute-sanitizer
+on it, by the plug-in that nvcc built. Skipped by name elsewhere. CORNU_GPU_LIBRARY names another plug-in: with that of host
+execution this is a rehearsal of the program."""
 import json
 import os
 import pathlib
@@ -43,7 +44,12 @@ def unusable(build, plugin, env):
         return f"there is no {plugin.name}; it needs nvcc"
     if not cornu or not (build / "tests" / "conform_runner").exists():
         return "the cornu program or the tests are not built"
-    done = subprocess.run([cornu, "info", ROOT / "tools" / "demo_model" / "digits.keras", "--json"], env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [cornu, "info", ROOT / "tools" / "demo_model" / "digits.keras", "--json"],
+        env=env,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         return f"cornu info ended with {done.returncode}: {done.stderr}"
     info = json.loads(done.stdout)
@@ -53,7 +59,15 @@ def unusable(build, plugin, env):
 def run(command, env):
     """(exit code, None where its time ran out; its output)"""
     try:
-        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=SECONDS)
+        done = subprocess.run(
+            command,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
+        )
         return done.returncode, done.stdout
     except subprocess.TimeoutExpired as late:
         text = late.stdout or b""
@@ -65,7 +79,9 @@ def ended(code):
 
 
 def tell(kind, name, reason, out):
-    {"PASS": lambda: out.ok(name), "FAIL": lambda: out.fail(name, reason), "SKIP": lambda: out.skip(name, reason)}[kind]()
+    {"PASS": lambda: out.ok(name), "FAIL": lambda: out.fail(name, reason), "SKIP": lambda: out.skip(name, reason)}[
+        kind
+    ]()
 
 
 def packs_of(build):
@@ -77,7 +93,9 @@ def packs_of(build):
 def conformance(options, build, env, precision, out):
     only = [] if options.only == "*" else ["--only", options.only]
     packs = [SMALL] if only else packs_of(build)
-    code, text = run([build / "tests" / "conform_runner", *packs, "--device", "cuda", "--precision", precision, *only], env)
+    code, text = run(
+        [build / "tests" / "conform_runner", *packs, "--device", "cuda", "--precision", precision, *only], env
+    )
     found = re.findall(r"^(PASS|FAIL|SKIP) conform\.cuda\.(\S+?):? ?( .*)?$", text, re.M)
     for kind, name, rest in found:
         tell(kind, f"gpu.{precision}.{name}", (rest or "").strip(), out)
@@ -95,7 +113,10 @@ def kernels(options, build, env, out):
     if code != 0:
         print(text[-6000:], file=sys.stderr)
     if code not in (0, 1) or not found:
-        out.fail("gpu.cuda_test", f"{ended(code)}; the last line is {text.strip().splitlines()[-1] if text.strip() else 'missing'}")
+        out.fail(
+            "gpu.cuda_test",
+            f"{ended(code)}; the last line is {text.strip().splitlines()[-1] if text.strip() else 'missing'}",
+        )
 
 
 def sanitizer(build, env, out):
@@ -104,7 +125,20 @@ def sanitizer(build, env, out):
     if not tool:
         out.skip("gpu.memcheck", "there is no compute-sanitizer")
         return
-    code, text = run([tool, "--tool", "memcheck", "--error-exitcode", "99", build / "tests" / "conform_runner", SMALL, "--device", "cuda"], env)
+    code, text = run(
+        [
+            tool,
+            "--tool",
+            "memcheck",
+            "--error-exitcode",
+            "99",
+            build / "tests" / "conform_runner",
+            SMALL,
+            "--device",
+            "cuda",
+        ],
+        env,
+    )
     if code == 0:
         out.ok("gpu.memcheck")
     elif code == 99 and "Device not supported" not in text:

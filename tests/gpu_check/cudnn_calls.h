@@ -1,5 +1,5 @@
-/* The few calls and constants of cuDNN's backend API that cudnn_device.c needs, so that it is built without cuDNN's headers; cudnn_header.c holds
- * them against the headers where those are. */
+/* The few calls and constants of cuDNN's backend API that cudnn_device.c needs, so that it is built without cuDNN's
+ * headers; cudnn_header.c holds them against the headers where those are. */
 #ifndef TESTS_GPU_CHECK_CUDNN_CALLS_H
 #define TESTS_GPU_CHECK_CUDNN_CALLS_H
 
@@ -7,13 +7,13 @@
 #include <stdint.h>
 
 enum {
-    DNN_SUCCESS = 0,               /* CUDNN_STATUS_SUCCESS */
-    DNN_TYPE_INT32 = 23,           /* CUDNN_TYPE_INT32 */
-    DNN_TYPE_CHAR = 24,            /* CUDNN_TYPE_CHAR */
-    DNN_DEVICEPROP = 38,           /* CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR */
+    DNN_SUCCESS = 0,                 /* CUDNN_STATUS_SUCCESS */
+    DNN_TYPE_INT32 = 23,             /* CUDNN_TYPE_INT32 */
+    DNN_TYPE_CHAR = 24,              /* CUDNN_TYPE_CHAR */
+    DNN_DEVICEPROP = 38,             /* CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR */
     DNN_DEVICEPROP_DEVICE_ID = 2700, /* CUDNN_ATTR_DEVICEPROP_DEVICE_ID: int32_t */
-    DNN_DEVICEPROP_JSON = 2702,    /* CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION: characters */
-    DNN_FIRST_VERSION = 90800      /* that has the descriptor */
+    DNN_DEVICEPROP_JSON = 2702,      /* CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION: characters */
+    DNN_FIRST_VERSION = 90800        /* that has the descriptor */
 };
 
 /* Enumerations travel as int, which they are in C. */

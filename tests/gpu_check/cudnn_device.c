@@ -1,5 +1,6 @@
-/* cudnn_device FILE [N]: prints the JSON by which cuDNN describes device N (default 0), after the file of libcudnn.so.9. Plans for that device can be
- * built from it on machines without one. Exit code 1 and a sentence on stderr where that is not to be had. */
+/* cudnn_device FILE [N]: prints the JSON by which cuDNN describes device N (default 0), after the file of
+ * libcudnn.so.9. Plans for that device can be built from it on machines without one. Exit code 1 and a sentence on
+ * stderr where that is not to be had. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,10 +36,14 @@ static int open_library(const char* path, calls* out) {
         fprintf(stderr, "cuDNN cannot be opened: %s\n", dlerror());
         return 0;
     }
-    return find(library, "cudnnGetVersion", &out->get_version, 1) && find(library, "cudnnGetErrorString", &out->get_error_string, 1) &&
-           find(library, "cudnnGetLastErrorString", &out->get_last_error_string, 0) && find(library, "cudnnBackendCreateDescriptor", &out->create, 1) &&
-           find(library, "cudnnBackendSetAttribute", &out->set, 1) && find(library, "cudnnBackendFinalize", &out->finalize, 1) &&
-           find(library, "cudnnBackendGetAttribute", &out->get, 1) && find(library, "cudnnBackendDestroyDescriptor", &out->destroy, 1);
+    return find(library, "cudnnGetVersion", &out->get_version, 1) &&
+           find(library, "cudnnGetErrorString", &out->get_error_string, 1) &&
+           find(library, "cudnnGetLastErrorString", &out->get_last_error_string, 0) &&
+           find(library, "cudnnBackendCreateDescriptor", &out->create, 1) &&
+           find(library, "cudnnBackendSetAttribute", &out->set, 1) &&
+           find(library, "cudnnBackendFinalize", &out->finalize, 1) &&
+           find(library, "cudnnBackendGetAttribute", &out->get, 1) &&
+           find(library, "cudnnBackendDestroyDescriptor", &out->destroy, 1);
 }
 
 static int succeeded(const calls* dnn, int status, const char* what) {
@@ -68,16 +73,21 @@ static int describe(const calls* dnn, void* descriptor, int32_t device) {
     char* text = NULL;
     int done = 0;
 
-    if (!succeeded(dnn, dnn->set(descriptor, DNN_DEVICEPROP_DEVICE_ID, DNN_TYPE_INT32, 1, &device), "take the device's number")) return 0;
+    if (!succeeded(dnn, dnn->set(descriptor, DNN_DEVICEPROP_DEVICE_ID, DNN_TYPE_INT32, 1, &device),
+                   "take the device's number"))
+        return 0;
     if (!succeeded(dnn, dnn->finalize(descriptor), "look at the device")) return 0;
-    if (!succeeded(dnn, dnn->get(descriptor, DNN_DEVICEPROP_JSON, DNN_TYPE_CHAR, 0, &size, NULL), "tell the description's size")) return 0;
+    if (!succeeded(dnn, dnn->get(descriptor, DNN_DEVICEPROP_JSON, DNN_TYPE_CHAR, 0, &size, NULL),
+                   "tell the description's size"))
+        return 0;
     if (size < 1 || size > 1 << 24) {
         fprintf(stderr, "cuDNN's description of the device has %lld bytes\n", (long long)size);
         return 0;
     }
     text = calloc((size_t)size + 1, 1);
     if (!text) fprintf(stderr, "out of memory\n");
-    else if (succeeded(dnn, dnn->get(descriptor, DNN_DEVICEPROP_JSON, DNN_TYPE_CHAR, size, &got, text), "describe the device"))
+    else if (succeeded(dnn, dnn->get(descriptor, DNN_DEVICEPROP_JSON, DNN_TYPE_CHAR, size, &got, text),
+                       "describe the device"))
         done = print(text, got < size ? got : size);
     free(text);
     return done;

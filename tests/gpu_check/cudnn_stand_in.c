@@ -1,5 +1,6 @@
-/* Stands in for libcudnn.so.9 where there is no GPU: cudnn_device must call in this order, with these types. CORNU_CUDNN_STAND_IN: "old" for a cuDNN
- * before 9.8, "blind" for one that cannot look at the device, "text" for a description that is no JSON. */
+/* Stands in for libcudnn.so.9 where there is no GPU: cudnn_device must call in this order, with these types.
+ * CORNU_CUDNN_STAND_IN: "old" for a cuDNN before 9.8, "blind" for one that cannot look at the device, "text" for a
+ * description that is no JSON. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,11 +14,12 @@ void cudnnGetLastErrorString(char* message, size_t max_size);
 int cudnnBackendCreateDescriptor(int type, void** descriptor);
 int cudnnBackendSetAttribute(void* descriptor, int attribute, int type, int64_t count, const void* elements);
 int cudnnBackendFinalize(void* descriptor);
-int cudnnBackendGetAttribute(void* descriptor, int attribute, int type, int64_t requested, int64_t* count, void* elements);
+int cudnnBackendGetAttribute(void* descriptor, int attribute, int type, int64_t requested, int64_t* count,
+                             void* elements);
 int cudnnBackendDestroyDescriptor(void* descriptor);
 
 static const char json[] = "{\"name\": \"a stand-in\",\n \"sm\": 90}\n"; /* its zero is part of the description */
-static int state;                                                      /* 1: created, 2: told the device, 3: finalised */
+static int state; /* 1: created, 2: told the device, 3: finalised */
 
 static int is(const char* mode) {
     const char* given = getenv("CORNU_CUDNN_STAND_IN");
@@ -26,9 +28,13 @@ static int is(const char* mode) {
 
 EXPORT size_t cudnnGetVersion(void) { return is("old") ? 90700 : 91900; }
 
-EXPORT const char* cudnnGetErrorString(int status) { return status == DNN_SUCCESS ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_BAD_PARAM"; }
+EXPORT const char* cudnnGetErrorString(int status) {
+    return status == DNN_SUCCESS ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_BAD_PARAM";
+}
 
-EXPORT void cudnnGetLastErrorString(char* message, size_t max_size) { strncpy(message, "a reason of the stand-in", max_size); }
+EXPORT void cudnnGetLastErrorString(char* message, size_t max_size) {
+    strncpy(message, "a reason of the stand-in", max_size);
+}
 
 EXPORT int cudnnBackendCreateDescriptor(int type, void** descriptor) {
     if (type != DNN_DEVICEPROP || state != 0) return 2000;
@@ -38,7 +44,8 @@ EXPORT int cudnnBackendCreateDescriptor(int type, void** descriptor) {
 }
 
 EXPORT int cudnnBackendSetAttribute(void* descriptor, int attribute, int type, int64_t count, const void* elements) {
-    if (descriptor != &state || state != 1 || attribute != DNN_DEVICEPROP_DEVICE_ID || type != DNN_TYPE_INT32 || count != 1 || *(const int32_t*)elements != 0)
+    if (descriptor != &state || state != 1 || attribute != DNN_DEVICEPROP_DEVICE_ID || type != DNN_TYPE_INT32 ||
+        count != 1 || *(const int32_t*)elements != 0)
         return 2000;
     state = 2;
     return DNN_SUCCESS;
@@ -50,14 +57,19 @@ EXPORT int cudnnBackendFinalize(void* descriptor) {
     return DNN_SUCCESS;
 }
 
-EXPORT int cudnnBackendGetAttribute(void* descriptor, int attribute, int type, int64_t requested, int64_t* count, void* elements) {
+EXPORT int cudnnBackendGetAttribute(void* descriptor, int attribute, int type, int64_t requested, int64_t* count,
+                                    void* elements) {
     const char* text = is("text") ? "sm 90" : json;
     const int64_t size = is("text") ? 6 : (int64_t)sizeof json;
 
-    if (descriptor != &state || state != 3 || attribute != DNN_DEVICEPROP_JSON || type != DNN_TYPE_CHAR || (requested > 0) != (elements != NULL)) return 2000;
+    if (descriptor != &state || state != 3 || attribute != DNN_DEVICEPROP_JSON || type != DNN_TYPE_CHAR ||
+        (requested > 0) != (elements != NULL))
+        return 2000;
     if (elements) memcpy(elements, text, (size_t)(requested < size ? requested : size));
     *count = size;
     return DNN_SUCCESS;
 }
 
-EXPORT int cudnnBackendDestroyDescriptor(void* descriptor) { return descriptor == &state && state >= 1 ? DNN_SUCCESS : 2000; }
+EXPORT int cudnnBackendDestroyDescriptor(void* descriptor) {
+    return descriptor == &state && state >= 1 ? DNN_SUCCESS : 2000;
+}

@@ -1,5 +1,5 @@
-"""The bundle of bench/gpu_check builds its plug-in anew on the machine where it runs: with nvcc, compilers and CMake alone. Of the long tier: it takes
-minutes. PASS, FAIL and SKIP lines as tests/run.py reads them."""
+"""The bundle of bench/gpu_check builds its plug-in anew on the machine where it runs: with nvcc, compilers and CMake alone.
+Of the long tier: it takes minutes. PASS, FAIL and SKIP lines as tests/run.py reads them."""
 import os
 import pathlib
 import re
@@ -13,14 +13,39 @@ import run_gpu_check as small
 sys.path.append(str(small.ROOT / "tests" / "golden"))
 import report  # noqa: E402
 
-TOOLS = (*small.TOOLS, "tar", "gzip", "cmake", "make", "cc", "c++", "gcc", "g++", "as", "ld", "ar", "ranlib", "sh", "ln", "touch", "mv", "cp", "env", "ldd")
+TOOLS = (
+    *small.TOOLS,
+    "tar",
+    "gzip",
+    "cmake",
+    "make",
+    "cc",
+    "c++",
+    "gcc",
+    "g++",
+    "as",
+    "ld",
+    "ar",
+    "ranlib",
+    "sh",
+    "ln",
+    "touch",
+    "mv",
+    "cp",
+    "env",
+    "ldd",
+)
 
 
 def whole_bundle(build, folder):
     """The bundle with its sources and no large pack, unpacked. Returns its folder."""
     archive, packs = folder / "bundle.tar.gz", folder / "packs"
     packs.mkdir()
-    subprocess.run([small.ROOT / "bench" / "gpu_check", "--build", build, "--packs", packs, "--fast", "--out", archive], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [small.ROOT / "bench" / "gpu_check", "--build", build, "--packs", packs, "--fast", "--out", archive],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     subprocess.run(["tar", "xzf", archive, "-C", folder], check=True)
     return folder / "cornu-gpu-check"
 
@@ -28,8 +53,19 @@ def whole_bundle(build, folder):
 def run(top, name, **more):
     """The stage device after a rebuild, on host execution. Returns the notes and the log."""
     out = top.parent / name
-    env = {"PATH": "/usr/bin:/bin", "CORNU_CUDA_LIBRARY": str(top / "lib" / "libcornu_cuda_host.so"), "CORNU_PYTHON": "nopython", **more}
-    done = subprocess.run([top / "run", "--rebuild", "--only", "device", "--out", out], env=env, capture_output=True, text=True, timeout=1500)
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "CORNU_CUDA_LIBRARY": str(top / "lib" / "libcornu_cuda_host.so"),
+        "CORNU_PYTHON": "nopython",
+        **more,
+    }
+    done = subprocess.run(
+        [top / "run", "--rebuild", "--only", "device", "--out", out],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+    )
     found = small.results(out)
     assert done.returncode == 0, f"exit {done.returncode}: {done.stdout[-1000:]} {found['log.txt'][-1000:]}"
     return found
@@ -44,7 +80,9 @@ def is_built(top, nvcc):
     if used:
         assert plugin.endswith("/build/libcornu_cuda.so"), plugin
     else:  # it loads, and finds that the machine lacks something
-        assert re.search(r"cannot be used: .*(driver|CUDA device|cuBLASLt)", made.group(1)) and "plug-in cannot" not in made.group(1), made.group(1)
+        assert re.search(
+            r"cannot be used: .*(driver|CUDA device|cuBLASLt)", made.group(1)
+        ) and "plug-in cannot" not in made.group(1), made.group(1)
         assert plugin.endswith("/libcornu_cuda_host.so"), plugin
 
 
@@ -64,7 +102,9 @@ def missing_tools_are_named(top, _):
     (tools / "nvcc").write_text("#!/bin/sh\necho this is no compiler >&2\nexit 7\n")
     (tools / "nvcc").chmod(0o755)
     found = run(top, "failing", PATH=str(tools))
-    assert "not rebuilt: the build ended with 1" in found["summary.md"] and found["device.json"]["device"], found["log.txt"][-1500:]
+    assert "not rebuilt: the build ended with 1" in found["summary.md"] and found["device.json"]["device"], found[
+        "log.txt"
+    ][-1500:]
 
 
 def main():

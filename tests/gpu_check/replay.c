@@ -1,7 +1,9 @@
-/* gpu_replay [--quick]: what replaying captured graphs costs on this device, and what compiled elementwise programs reach; one JSON object a line.
+/* gpu_replay [--quick]: what replaying captured graphs costs on this device, and what compiled elementwise programs
+ * reach; one JSON object a line.
  *
- *     {"question": "replay", "kernels": 10, "programmatic": true, "programmatic_edges": 9, "graph_us": ..., "single_us": ...}
- *         graph_us: a graph among others on the stream, by events; single_us: launch to synchronised, by the host's clock
+ *     {"question": "replay", "kernels": 10, "programmatic": true, "programmatic_edges": 9, "graph_us": ...,
+ * "single_us": ...} graph_us: a graph among others on the stream, by events; single_us: launch to synchronised, by the
+ * host's clock
  *     {"question": "fused", "ops": 4, "dtype": "bfloat16", "elements": 67108864, "ms": ..., "gb_per_s": ...}
  *
  * Exit code 1 and a sentence on stderr where a call fails or a chain's sum is wrong. */
@@ -28,9 +30,9 @@ static int check(cudaError_t error, const char* call) {
     fprintf(stderr, "%s: %s\n", call, cudaGetErrorString(error));
     return 0;
 }
-#define DO(call)                            \
-    do {                                    \
-        if (!check(call, #call)) return 0;  \
+#define DO(call)                           \
+    do {                                   \
+        if (!check(call, #call)) return 0; \
     } while (0)
 
 static double now_us(void) {
@@ -137,8 +139,10 @@ static int measure_chain(const settings* s, int kernels, int programmatic, float
     if (!check_sum(x, kernels, warm + SAMPLES * many + singles)) return 0;
     DO(cudaGraphExecDestroy(replayed));
     DO(cudaGraphDestroy(graph));
-    printf("{\"question\": \"replay\", \"kernels\": %d, \"programmatic\": %s, \"programmatic_edges\": %d, \"graph_us\": %.4f, \"single_us\": %.4f}\n", kernels,
-           programmatic ? "true" : "false", edges, graph_us, single_us);
+    printf(
+        "{\"question\": \"replay\", \"kernels\": %d, \"programmatic\": %s, \"programmatic_edges\": %d, \"graph_us\": "
+        "%.4f, \"single_us\": %.4f}\n",
+        kernels, programmatic ? "true" : "false", edges, graph_us, single_us);
     return 1;
 }
 
@@ -154,7 +158,9 @@ static int measure_chains(const settings* s) {
             if (!measure_chain(s, kernels[i], programmatic, x)) return 0;
         }
     }
-    if (s->capability < 90) fprintf(stderr, "programmatic dependent launch needs compute capability 9.0; this device has %d.%d\n", s->capability / 10, s->capability % 10);
+    if (s->capability < 90)
+        fprintf(stderr, "programmatic dependent launch needs compute capability 9.0; this device has %d.%d\n",
+                s->capability / 10, s->capability % 10);
     DO(cudaFree(x));
     return 1;
 }
@@ -177,8 +183,10 @@ static int measure_fused(const settings* s, int ops, int half, const void* x, vo
         samples[i] = (double)all / launches;
     }
     ms = median(samples, SAMPLES);
-    printf("{\"question\": \"fused\", \"ops\": %d, \"dtype\": \"%s\", \"elements\": %lld, \"ms\": %.5f, \"gb_per_s\": %.1f}\n", ops, half ? "bfloat16" : "float32",
-           (long long)size, ms, ms > 0 ? 2e-6 * (double)bytes / ms : 0.0);
+    printf(
+        "{\"question\": \"fused\", \"ops\": %d, \"dtype\": \"%s\", \"elements\": %lld, \"ms\": %.5f, \"gb_per_s\": "
+        "%.1f}\n",
+        ops, half ? "bfloat16" : "float32", (long long)size, ms, ms > 0 ? 2e-6 * (double)bytes / ms : 0.0);
     return 1;
 }
 

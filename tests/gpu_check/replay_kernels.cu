@@ -1,5 +1,5 @@
-/* Kernels of replay.h: one warp that adds, and elementwise functions compiled into one kernel, a 16-byte vector a thread: the least that the
- * machine for elementwise programs could take. */
+/* Kernels of replay.h: one warp that adds, and elementwise functions compiled into one kernel, a 16-byte vector a
+ * thread: the least that the machine for elementwise programs could take. */
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 #include <string.h>
@@ -15,7 +15,8 @@ __global__ void __launch_bounds__(REPLAY_NUMBERS) add_one(float* x) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     if (PROGRAMMATIC) {
         asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-        asm volatile("griddepcontrol.wait;" ::: "memory"); // until the kernel before it has ended and its writes are visible
+        asm volatile("griddepcontrol.wait;" ::
+                         : "memory");  // until the kernel before it has ended and its writes are visible
     }
 #endif
     x[threadIdx.x] += 1.0f;
@@ -97,11 +98,14 @@ extern "C" cudaError_t replay_link(int programmatic, float* x, cudaStream_t stre
 }
 
 extern "C" cudaError_t replay_fused(int ops, int half, const void* x, void* y, int64_t vectors, cudaStream_t stream) {
-    return half ? launch_fused<__nv_bfloat16>(ops, x, y, vectors, stream) : launch_fused<float>(ops, x, y, vectors, stream);
+    return half ? launch_fused<__nv_bfloat16>(ops, x, y, vectors, stream)
+                : launch_fused<float>(ops, x, y, vectors, stream);
 }
 
 extern "C" cudaError_t replay_fill(int half, void* x, int64_t vectors, cudaStream_t stream) {
-    if (half) fill<__nv_bfloat16><<<blocks_of(vectors), THREADS, 0, stream>>>(static_cast<vector<__nv_bfloat16>*>(x), vectors);
+    if (half)
+        fill<__nv_bfloat16>
+            <<<blocks_of(vectors), THREADS, 0, stream>>>(static_cast<vector<__nv_bfloat16>*>(x), vectors);
     else fill<float><<<blocks_of(vectors), THREADS, 0, stream>>>(static_cast<vector<float>*>(x), vectors);
     return cudaGetLastError();
 }

@@ -1,5 +1,6 @@
-/* CUDA's runtime as far as replay.c calls it, and its kernels, where there is no GPU: what is captured is counted and added at each launch; calls
- * out of order fail. REPLAY_STAND_IN: "forget" loses a kernel, "old" is a device without programmatic launches. */
+/* CUDA's runtime as far as replay.c calls it, and its kernels, where there is no GPU: what is captured is counted and
+ * added at each launch; calls out of order fail. REPLAY_STAND_IN: "forget" loses a kernel, "old" is a device without
+ * programmatic launches. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +44,9 @@ cudaError_t replay_fill(int half, void* x, int64_t vectors, cudaStream_t stream)
     return cudaSuccess;
 }
 
-const char* cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "an error of the stand-in"; }
+const char* cudaGetErrorString(cudaError_t error) {
+    return error == cudaSuccess ? "no error" : "an error of the stand-in";
+}
 
 cudaError_t cudaDeviceGetAttribute(int* value, enum cudaDeviceAttr attr, int device) {
     (void)device;
@@ -79,7 +82,9 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* out, unsigned int flags) {
     return cudaSuccess;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return capturing || (char*)stream != &the_stream ? cudaErrorInvalidValue : cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    return capturing || (char*)stream != &the_stream ? cudaErrorInvalidValue : cudaSuccess;
+}
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
     (void)mode;
@@ -98,10 +103,13 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* out) {
 }
 
 #if CUDART_VERSION >= 13000
-cudaError_t cudaGraphGetEdges(cudaGraph_t graph, cudaGraphNode_t* from, cudaGraphNode_t* to, cudaGraphEdgeData* data, size_t* count) {
+cudaError_t cudaGraphGetEdges(cudaGraph_t graph, cudaGraphNode_t* from, cudaGraphNode_t* to, cudaGraphEdgeData* data,
+                              size_t* count) {
     const size_t edges = links > 0 ? (size_t)links - 1 : 0;
     if ((char*)graph != &the_graph || !from || !to || !data || *count < edges) return cudaErrorInvalidValue;
-    for (size_t i = 0; i < edges; i++) data[i].type = i < (size_t)programmatic_links ? cudaGraphDependencyTypeProgrammatic : cudaGraphDependencyTypeDefault;
+    for (size_t i = 0; i < edges; i++)
+        data[i].type =
+            i < (size_t)programmatic_links ? cudaGraphDependencyTypeProgrammatic : cudaGraphDependencyTypeDefault;
     *count = edges;
     return cudaSuccess;
 }
@@ -119,8 +127,12 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
     return cudaSuccess;
 }
 
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) { return (char*)graph == &the_exec ? cudaSuccess : cudaErrorInvalidValue; }
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return (char*)graph == &the_graph ? cudaSuccess : cudaErrorInvalidValue; }
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+    return (char*)graph == &the_exec ? cudaSuccess : cudaErrorInvalidValue;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    return (char*)graph == &the_graph ? cudaSuccess : cudaErrorInvalidValue;
+}
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* out, unsigned int flags) {
     (void)flags;
@@ -130,10 +142,14 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* out, unsigned int flags) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-    return ((char*)event != &the_event[0] && (char*)event != &the_event[1]) || (char*)stream != &the_stream ? cudaErrorInvalidValue : cudaSuccess;
+    return ((char*)event != &the_event[0] && (char*)event != &the_event[1]) || (char*)stream != &the_stream
+               ? cudaErrorInvalidValue
+               : cudaSuccess;
 }
 
-cudaError_t cudaEventSynchronize(cudaEvent_t event) { return (char*)event == &the_event[1] ? cudaSuccess : cudaErrorInvalidValue; }
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    return (char*)event == &the_event[1] ? cudaSuccess : cudaErrorInvalidValue;
+}
 
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) {
     if ((char*)start != &the_event[0] || (char*)end != &the_event[1]) return cudaErrorInvalidValue;

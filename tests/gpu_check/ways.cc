@@ -1,11 +1,12 @@
-// Every way of products, depthwise convolutions and elementwise programs, timed on the device: skinny kernels against cuBLASLt, own kernels against
-// cuDNN's, prebuilt elementwise kernels against the machine. One JSON object a line:
+// Every way of products, depthwise convolutions and elementwise programs, timed on the device: skinny kernels against
+// cuBLASLt, own kernels against cuDNN's, prebuilt elementwise kernels against the machine. One JSON object a line:
 //
-//     {"question": "ways", "problem": "dense", "rows": 4, "columns": 512, "inner": 784, "dtype": "float32", "precision": "strict", "way": 1, "ways": 9,
+//     {"question": "ways", "problem": "dense", "rows": 4, "columns": 512, "inner": 784, "dtype": "float32",
+//     "precision": "strict", "way": 1, "ways": 9,
 //      "kernel": "...", "us": ...}
 //
-// A way's time is that of a captured graph of many of them behind each other, by their number: as in a model, and with what fits into the L2 in it.
-// With GPU_WAYS_QUICK only a small one of each kind.
+// A way's time is that of a captured graph of many of them behind each other, by their number: as in a model, and with
+// what fits into the L2 in it. With GPU_WAYS_QUICK only a small one of each kind.
 #include <algorithm>
 
 #include "kernels/elementwise.h"
@@ -32,13 +33,16 @@ class Steps {
         EXPECT_EQ(cn_graph_status(&c.g), CORNU_OK) << cornu_last_error();
         EXPECT_EQ(cn_plan_create(&c.g, backend_.alignment, &plan_), CORNU_OK) << cornu_last_error();
         if (!plan_) return;
-        for (int i = 0; i < c.g.output_count; i++) outputs_.emplace_back((size_t)cn_type_bytes(&c.g.types[c.g.outputs[i]]));
+        for (int i = 0; i < c.g.output_count; i++)
+            outputs_.emplace_back((size_t)cn_type_bytes(&c.g.types[c.g.outputs[i]]));
         for (auto& bytes : outputs_) results_.push_back(bytes.data());
         for (const Floats& f : c.data) inputs_.push_back(f.data());
         weights_.reset(new run_graph::Weights(plan_));
         EXPECT_EQ(backend_.open(&options, &device_), CORNU_OK) << cornu_last_error();
         if (!device_) return;
-        for (void*& arena : arenas_) EXPECT_EQ(backend_.alloc(device_, std::max<uint64_t>(plan_->arena_bytes, 256), &arena), CORNU_OK) << cornu_last_error();
+        for (void*& arena : arenas_)
+            EXPECT_EQ(backend_.alloc(device_, std::max<uint64_t>(plan_->arena_bytes, 256), &arena), CORNU_OK)
+                << cornu_last_error();
         if (!arenas_[0] || !arenas_[1]) return;
         EXPECT_EQ(backend_.prepare(device_, plan_, &weights_->base, &executable_), CORNU_OK) << cornu_last_error();
     }
@@ -53,9 +57,10 @@ class Steps {
     }
     Steps(const Steps&) = delete;
 
-    cn_cuda_executable* get() const { return (cn_cuda_executable*)executable_; } // NULL: it could not be made
+    cn_cuda_executable* get() const { return (cn_cuda_executable*)executable_; }  // NULL: it could not be made
 
-    // Launched, captured, then with profiles, which time the captured graph, and each step behind as many graphs as keep the device busy.
+    // Launched, captured, then with profiles, which time the captured graph, and each step behind as many graphs as
+    // keep the device busy.
     Measured measure() {
         const cn_cuda_executable* e = get();
         std::vector<cn_profile_step> steps((size_t)plan_->graph->count);
@@ -106,29 +111,36 @@ void print_ways(const Case& c, cornu_precision precision, const std::string& pro
         for (int i = 0; i < e->step_count; i++) e->steps[i].way = std::min(way, std::max(e->steps[i].ways, 1) - 1);
         const Measured m = steps.measure();
         if (m.us > 0)
-            printf("{\"question\": \"ways\", %s, \"dtype\": \"%s\", \"precision\": \"%s\", \"way\": %d, \"ways\": %d, \"kernel\": \"%s\", \"us\": %.4f}\n",
-                   problem.c_str(), cornu_dtype_name(c.dtype), name_of(precision), way, ways, m.kernel.c_str(), m.us);
+            printf(
+                "{\"question\": \"ways\", %s, \"dtype\": \"%s\", \"precision\": \"%s\", \"way\": %d, \"ways\": %d, "
+                "\"kernel\": \"%s\", \"us\": %.4f}\n",
+                problem.c_str(), cornu_dtype_name(c.dtype), name_of(precision), way, ways, m.kernel.c_str(), m.us);
     }
     fflush(stdout);
 }
 
-// Several Dense layers over one kernel behind each other, and not of each other's results, so that nothing but their number matters.
+// Several Dense layers over one kernel behind each other, and not of each other's results, so that nothing but their
+// number matters.
 void dense(cornu_dtype dtype, int64_t rows, int64_t columns, int64_t inner) {
     Case c(dtype);
     cn_attr attr = run_graph::no_attr();
     const cn_id kernel = c.constant_of({inner, columns});
-    for (int i = 0; i < (quick() ? 2 : 50); i++) cn_graph_output(&c.g, c.node(CN_OP_matmul, {c.input_of({rows, inner}), kernel}, attr));
+    for (int i = 0; i < (quick() ? 2 : 50); i++)
+        cn_graph_output(&c.g, c.node(CN_OP_matmul, {c.input_of({rows, inner}), kernel}, attr));
     print_ways(c, CORNU_PRECISION_STRICT,
-               "\"problem\": \"dense\", \"rows\": " + std::to_string(rows) + ", \"columns\": " + std::to_string(columns) + ", \"inner\": " + std::to_string(inner));
+               "\"problem\": \"dense\", \"rows\": " + std::to_string(rows) +
+                   ", \"columns\": " + std::to_string(columns) + ", \"inner\": " + std::to_string(inner));
 }
 
 void depthwise(cornu_dtype dtype, int64_t batch, int64_t size, int64_t channels, int64_t window, int64_t stride) {
     Case c(dtype);
     cn_attr attr = run_graph::conv_attr(2, stride, 1, window / 2, window / 2, channels);
     const cn_id kernel = c.constant_of({window, window, 1, channels});
-    for (int i = 0; i < (quick() ? 2 : batch > 1 ? 3 : 10); i++) cn_graph_output(&c.g, c.node(CN_OP_conv, {c.input_of({batch, size, size, channels}), kernel}, attr));
+    for (int i = 0; i < (quick() ? 2 : batch > 1 ? 3 : 10); i++)
+        cn_graph_output(&c.g, c.node(CN_OP_conv, {c.input_of({batch, size, size, channels}), kernel}, attr));
     print_ways(c, CORNU_PRECISION_STRICT,
-               "\"problem\": \"depthwise\", \"rows\": " + std::to_string(batch) + ", \"size\": " + std::to_string(size) + ", \"channels\": " + std::to_string(channels) +
+               "\"problem\": \"depthwise\", \"rows\": " + std::to_string(batch) +
+                   ", \"size\": " + std::to_string(size) + ", \"channels\": " + std::to_string(channels) +
                    ", \"window\": " + std::to_string(window) + ", \"stride\": " + std::to_string(stride));
 }
 
@@ -140,13 +152,15 @@ cn_fused_op op(cn_ew fn, int x, int z = 0) {
     return o;
 }
 
-// A program that has a kernel of its own, by it and by the machine. Values: x 0, z 1, b 2 where they are inputs, then the operations'.
+// A program that has a kernel of its own, by it and by the machine. Values: x 0, z 1, b 2 where they are inputs, then
+// the operations'.
 void program(cornu_dtype dtype, const char* text, const std::vector<cn_fused_op>& ops, int inputs) {
     const int64_t rows = quick() ? 4 : 16384;
     Case c(dtype);
     cn_attr attr = run_graph::no_attr();
     std::vector<cn_id> in;
-    for (int i = 0; i < inputs; i++) in.push_back(i < 1 || inputs < 3 ? c.input_of({rows, 1024}) : c.constant_of({1024}));
+    for (int i = 0; i < inputs; i++)
+        in.push_back(i < 1 || inputs < 3 ? c.input_of({rows, 1024}) : c.constant_of({1024}));
     attr.fused.count = (int)ops.size();
     attr.fused.ops = ops.data();
     cn_graph_output(&c.g, c.node(CN_OP_fused, in, attr));
@@ -156,8 +170,11 @@ void program(cornu_dtype dtype, const char* text, const std::vector<cn_fused_op>
         ((cn_ew_args*)steps.get()->steps[0].data)->machine = machine;
         const Measured m = steps.measure();
         if (m.us > 0)
-            printf("{\"question\": \"program\", \"program\": \"%s\", \"ops\": %d, \"dtype\": \"%s\", \"elements\": %lld, \"machine\": %s, \"kernel\": \"%s\", \"us\": %.4f}\n",
-                   text, (int)ops.size(), cornu_dtype_name(dtype), (long long)(rows * 1024), machine ? "true" : "false", m.kernel.c_str(), m.us);
+            printf(
+                "{\"question\": \"program\", \"program\": \"%s\", \"ops\": %d, \"dtype\": \"%s\", \"elements\": %lld, "
+                "\"machine\": %s, \"kernel\": \"%s\", \"us\": %.4f}\n",
+                text, (int)ops.size(), cornu_dtype_name(dtype), (long long)(rows * 1024), machine ? "true" : "false",
+                m.kernel.c_str(), m.us);
     }
     fflush(stdout);
 }
