@@ -1,9 +1,8 @@
-// Every way of products, depthwise convolutions and elementwise programs, timed on the device: skinny kernels against
-// cuBLASLt, own kernels against cuDNN's, prebuilt elementwise kernels against the machine. One JSON object a line:
+// Every way of products, convolutions, recurrences, attention and elementwise programs, timed on the device: skinny
+// kernels against cuBLASLt, own kernels against cuDNN's, prebuilt elementwise kernels against the machine. A line each:
 //
-//     {"question": "ways", "problem": "dense", "rows": 4, "columns": 512, "inner": 784, "dtype": "float32",
-//     "precision": "strict", "way": 1, "ways": 9,
-//      "kernel": "...", "us": ...}
+//     {"question": "ways", "problem": "dense", "shape": "4 x 784 by 784 x 512", "dtype": "float32",
+//      "precision": "strict", "way": 1, "ways": 9, "name": "cuBLASLt 0", "kernel": "...", "us": ...}
 //
 // A way's time is that of a captured graph of many of them behind each other, by their number: as in a model, and with
 // what fits into the L2 in it. With GPU_WAYS_QUICK only a small one of each kind.
@@ -29,7 +28,9 @@ class Steps {
     Steps(const Case& c, cornu_precision precision) {
         cn_device_options options = {};
         options.precision = precision;
-        options.tune = CORNU_TUNE_OFF;
+        options.tune = CORNU_TUNE_FAST;  // so that the ways of cuDNN are there
+        options.tune_seconds = -1;
+        options.plan_cache = "";
         EXPECT_EQ(cn_graph_status(&c.g), CORNU_OK) << cornu_last_error();
         EXPECT_EQ(cn_plan_create(&c.g, backend_.alignment, &plan_), CORNU_OK) << cornu_last_error();
         if (!plan_) return;
@@ -99,49 +100,101 @@ class Steps {
     int measured_ = 0;
 };
 
-const char* name_of(cornu_precision precision) { return precision == CORNU_PRECISION_STRICT ? "strict" : "default"; }
+// Makes every step take the way; false if a library turns out not to have it.
+bool take_way(cn_cuda_executable* e, int way) {
+    for (int i = 0; i < e->step_count; i++) {
+        cn_cuda_step* step = &e->steps[i];
+        step->way = std::min(way, std::max(step->ways, 1) - 1);
+        const cornu_status st = step->take ? step->take(e, step) : CORNU_OK;
+        EXPECT_TRUE(st == CORNU_OK || (st == CORNU_UNSUPPORTED && way > 0)) << cornu_last_error();
+        if (st != CORNU_OK) return false;
+    }
+    return true;
+}
 
-// Prints every way of the graph's steps, which are alike. problem: JSON's members that describe them.
-void print_ways(const Case& c, cornu_precision precision, const std::string& problem) {
+// Prints every way of the graph's steps, which are alike.
+void print_ways(const Case& c, cornu_precision precision, const char* problem, const std::string& shape) {
     Steps steps(c, precision);
     cn_cuda_executable* e = steps.get();
-    if (!e) return;
+    if (!e || e->step_count < 1) return;
     const int ways = std::max(e->steps[0].ways, 1);
     for (int way = 0; way < ways; way++) {
-        for (int i = 0; i < e->step_count; i++) e->steps[i].way = std::min(way, std::max(e->steps[i].ways, 1) - 1);
+        char name[CN_CUDA_WAY_TEXT] = "";
+        if (!take_way(e, way)) continue;
+        if (ways > 1 && e->steps[0].name_way) e->steps[0].name_way(&e->steps[0], way, name);
         const Measured m = steps.measure();
-        if (m.us > 0)
-            printf(
-                "{\"question\": \"ways\", %s, \"dtype\": \"%s\", \"precision\": \"%s\", \"way\": %d, \"ways\": %d, "
-                "\"kernel\": \"%s\", \"us\": %.4f}\n",
-                problem.c_str(), cornu_dtype_name(c.dtype), name_of(precision), way, ways, m.kernel.c_str(), m.us);
+        if (m.us <= 0) continue;
+        printf(
+            "{\"question\": \"ways\", \"problem\": \"%s\", \"shape\": \"%s\", \"dtype\": \"%s\", \"precision\": "
+            "\"%s\", "
+            "\"way\": %d, \"ways\": %d, \"name\": \"%s\", \"kernel\": \"%s\", \"us\": %.4f}\n",
+            problem, shape.c_str(), cornu_dtype_name(c.dtype),
+            precision == CORNU_PRECISION_STRICT ? "strict" : "default", way, ways, name, m.kernel.c_str(), m.us);
     }
     fflush(stdout);
 }
 
-// Several Dense layers over one kernel behind each other, and not of each other's results, so that nothing but their
-// number matters.
-void dense(cornu_dtype dtype, int64_t rows, int64_t columns, int64_t inner) {
-    Case c(dtype);
-    cn_attr attr = run_graph::no_attr();
-    const cn_id kernel = c.constant_of({inner, columns});
-    for (int i = 0; i < (quick() ? 2 : 50); i++)
-        cn_graph_output(&c.g, c.node(CN_OP_matmul, {c.input_of({rows, inner}), kernel}, attr));
-    print_ways(c, CORNU_PRECISION_STRICT,
-               "\"problem\": \"dense\", \"rows\": " + std::to_string(rows) +
-                   ", \"columns\": " + std::to_string(columns) + ", \"inner\": " + std::to_string(inner));
+std::string text_of(const Dims& dims) {
+    std::string out;
+    for (int64_t d : dims) out += (out.empty() ? "" : " x ") + std::to_string(d);
+    return out;
 }
 
-void depthwise(cornu_dtype dtype, int64_t batch, int64_t size, int64_t channels, int64_t window, int64_t stride) {
+// Several nodes over one constant behind each other, and not of each other's results, so that only their number
+// matters.
+int many(int count) { return quick() ? 2 : count; }
+
+void dense(cornu_dtype dtype, int64_t rows, int64_t columns, int64_t inner) {
     Case c(dtype);
-    cn_attr attr = run_graph::conv_attr(2, stride, 1, window / 2, window / 2, channels);
-    const cn_id kernel = c.constant_of({window, window, 1, channels});
-    for (int i = 0; i < (quick() ? 2 : batch > 1 ? 3 : 10); i++)
-        cn_graph_output(&c.g, c.node(CN_OP_conv, {c.input_of({batch, size, size, channels}), kernel}, attr));
-    print_ways(c, CORNU_PRECISION_STRICT,
-               "\"problem\": \"depthwise\", \"rows\": " + std::to_string(batch) +
-                   ", \"size\": " + std::to_string(size) + ", \"channels\": " + std::to_string(channels) +
-                   ", \"window\": " + std::to_string(window) + ", \"stride\": " + std::to_string(stride));
+    const cn_id kernel = c.constant_of({inner, columns});
+    for (int i = 0; i < many(50); i++) {
+        const cn_id y = c.node(CN_OP_matmul, {c.input_of({rows, inner}), kernel}, run_graph::no_attr());
+        cn_graph_output(&c.g, y);
+    }
+    print_ways(c, CORNU_PRECISION_STRICT, "dense", text_of({rows, inner}) + " by " + text_of({inner, columns}));
+}
+
+struct Picture {
+    int64_t size, channels, filters, window, stride;  // filters 0: depthwise
+};
+
+void convolution(cornu_dtype dtype, cornu_precision precision, int64_t batch, const Picture& p) {
+    Case c(dtype);
+    const bool depthwise = p.filters == 0;
+    const cn_attr attr = run_graph::conv_attr(2, p.stride, 1, p.window / 2, p.window / 2, depthwise ? p.channels : 1);
+    const Dims kernel_dims = {p.window, p.window, depthwise ? 1 : p.channels, depthwise ? p.channels : p.filters};
+    const Dims x_dims = {batch, p.size, p.size, p.channels};
+    const cn_id kernel = c.constant_of(kernel_dims);
+    for (int i = 0; i < many(batch > 1 ? 3 : 10); i++) {
+        cn_graph_output(&c.g, c.node(CN_OP_conv, {c.input_of(x_dims), kernel}, attr));
+    }
+    print_ways(c, precision, depthwise ? "depthwise" : "conv",
+               text_of(x_dims) + " by " + text_of(kernel_dims) + ", stride " + std::to_string(p.stride));
+}
+
+void lstm(cornu_dtype dtype, int64_t batch, int64_t steps, int64_t units) {
+    Case c(dtype);
+    cn_attr attr = run_graph::no_attr();
+    attr.rnn.kind = CN_RNN_LSTM;
+    attr.rnn.act = act_of(CN_EW_tanh);
+    attr.rnn.gate = act_of(CN_EW_sigmoid);
+    const cn_id recurrent = c.constant_of({units, 4 * units});
+    for (int i = 0; i < many(3); i++) {
+        cn_graph_output(&c.g, c.node(CN_OP_rnn, {c.input_of({batch, steps, 4 * units}), recurrent}, attr));
+    }
+    print_ways(c, CORNU_PRECISION_STRICT, "lstm", text_of({batch, steps, units}));
+}
+
+void attention(cornu_dtype dtype, int64_t batch, int64_t heads, int64_t tokens, int64_t depth) {
+    Case c(dtype);
+    cn_attr attr = run_graph::no_attr();
+    attr.attention.scale = 0.125;
+    const Dims dims = {batch, heads, tokens, depth};
+    for (int i = 0; i < many(batch > 1 ? 3 : 10); i++) {
+        const std::vector<cn_id> in = {c.input_of(dims), c.input_of(dims), c.input_of(dims)};
+        cn_graph_output(&c.g, c.node(CN_OP_attention, in, attr));
+    }
+    print_ways(c, CORNU_PRECISION_DEFAULT, "attention", text_of(dims));
 }
 
 cn_fused_op op(cn_ew fn, int x, int z = 0) {
@@ -193,12 +246,38 @@ TEST(GpuWays, Dense) {
 
 // Of MobileNetV2: large pictures, the middle, the last with a stride; one of EfficientNet.
 TEST(GpuWays, Depthwise) {
-    if (quick()) return depthwise(CORNU_FLOAT32, 1, 6, 8, 3, 1);
-    const int64_t shapes[][4] = {{112, 32, 3, 1}, {56, 144, 3, 1}, {14, 576, 3, 2}, {28, 240, 5, 1}};
-    for (const auto& shape : shapes) {
+    if (quick()) return convolution(CORNU_FLOAT32, CORNU_PRECISION_STRICT, 1, {6, 8, 0, 3, 1});
+    for (const Picture& p : {Picture{112, 32, 0, 3, 1}, {56, 144, 0, 3, 1}, {14, 576, 0, 3, 2}, {28, 240, 0, 5, 1}}) {
         for (cornu_dtype dtype : kDtypes) {
-            for (int64_t batch : {1, 32}) depthwise(dtype, batch, shape[0], shape[1], shape[2], shape[3]);
+            for (int64_t batch : {1, 32}) convolution(dtype, CORNU_PRECISION_STRICT, batch, p);
         }
+    }
+}
+
+// Of ResNet-50: its first, and one of each size.
+TEST(GpuWays, Convolutions) {
+    if (quick()) return convolution(CORNU_FLOAT32, CORNU_PRECISION_DEFAULT, 1, {6, 8, 8, 3, 1});
+    for (const Picture& p :
+         {Picture{224, 3, 64, 7, 2}, {56, 64, 64, 3, 1}, {14, 256, 256, 3, 1}, {7, 512, 512, 3, 1}}) {
+        for (cornu_dtype dtype : kDtypes) {
+            for (int64_t batch : {1, 32}) convolution(dtype, CORNU_PRECISION_DEFAULT, batch, p);
+        }
+    }
+}
+
+TEST(GpuWays, Recurrences) {
+    if (quick()) return lstm(CORNU_FLOAT32, 1, 2, 8);
+    for (cornu_dtype dtype : kDtypes) {
+        for (int64_t units : {128, 256, 512}) lstm(dtype, 1, 100, units);
+        lstm(dtype, 32, 100, 128);
+    }
+}
+
+TEST(GpuWays, Attention) {
+    if (quick()) return attention(CORNU_FLOAT32, 1, 2, 8, 8);
+    for (cornu_dtype dtype : kDtypes) {
+        for (int64_t tokens : {128, 512}) attention(dtype, 1, 12, tokens, 64);
+        attention(dtype, 32, 12, 128, 64);
     }
 }
 
