@@ -127,30 +127,22 @@ static cornu_status read_training(cn_document* doc) {
 }
 
 cornu_status cn_h5_open_legacy(cn_document* doc, const cornu_load_options* options) {
-    cornu_status st = CORNU_OK;
     const char* text = cn_h5_attribute_text(cn_h5_root(doc->h5), "model_config");
     const char* what = cn_arena_format(&doc->arena, "%s: model_config", doc->name);
-    cn_config_state* state = NULL;
-    cn_source* config = NULL;
+    cn_config_state* state;
 
     if (!what) return CN_NO_MEMORY(strlen(doc->name));
     doc->format = text ? &cn_format_h5 : &cn_format_h5_weights;
     find_weights(doc);
     if (text && options->config_path)
-        CN_STEP(CN_FAIL(BAD_ARGUMENT, "%s: a config_path was given, but the model has a config of its own", doc->name));
+        return CN_FAIL(BAD_ARGUMENT, "%s: a config_path was given, but the model has a config of its own", doc->name);
     if (!text && cn_h5_attribute_of(cn_h5_root(doc->h5), "model_config"))
-        CN_STEP(CN_FAIL(BAD_FILE, "%s: attribute model_config is no text", doc->name));
-    CN_STEP(check_lists(doc));
-    CN_STEP(read_training(doc));
-    CN_STEP(cn_config_open(options, &config));
-    if (text) CN_STEP(cn_state_create_text(doc, text, strlen(text), what, &state));
-    else CN_STEP(cn_state_create(doc, config, NULL, &state));
-    st = cn_state_adopt(doc, state);
-    state = NULL;
-done:
-    cn_state_destroy(state);
-    cn_source_close(config);
-    return st;
+        return CN_FAIL(BAD_FILE, "%s: attribute model_config is no text", doc->name);
+    CN_TRY(check_lists(doc));
+    CN_TRY(read_training(doc));
+    if (!text) return cn_config_adopt(doc, options);
+    CN_TRY(cn_state_create_text(doc, text, strlen(text), what, &state));
+    return cn_state_adopt(doc, state);
 }
 
 static cornu_status open_h5(cn_document* doc, int dir_fd, const cornu_load_options* options) {

@@ -161,23 +161,12 @@ static cornu_status open_map(cn_document* doc, const cn_json* map) {
 }
 
 static cornu_status open_sharded(cn_document* doc, int dir_fd, const cornu_load_options* options) {
-    cornu_status st = CORNU_OK;
-    cn_config_state* state = NULL;
-    cn_source* config = NULL;
-
     (void)dir_fd;
     if (cn_source_memory(doc->source))
         return CN_FAIL(BAD_ARGUMENT, "%s: sharded weights are read from a path, beside which the shards lie", doc->name);
-    CN_STEP(read_json(doc, &doc->shard_map));
-    CN_STEP(open_map(doc, cn_json_get(cn_json_root(doc->shard_map), "weight_map")));
-    CN_STEP(cn_config_open(options, &config));
-    CN_STEP(cn_state_create(doc, config, NULL, &state));
-    st = cn_state_adopt(doc, state);
-    state = NULL;
-done:
-    cn_state_destroy(state);
-    cn_source_close(config);
-    return st;
+    CN_TRY(read_json(doc, &doc->shard_map));
+    CN_TRY(open_map(doc, cn_json_get(cn_json_root(doc->shard_map), "weight_map")));
+    return cn_config_adopt(doc, options);
 }
 
 static cornu_status save_sharded(cn_document* doc, cn_save_job* job) {

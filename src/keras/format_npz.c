@@ -53,25 +53,15 @@ static cornu_status add_array(cn_document* doc, const cn_zip_entry* entry) {
 }
 
 static cornu_status open_npz(cn_document* doc, int dir_fd, const cornu_load_options* options) {
-    cornu_status st = CORNU_OK;
-    cn_config_state* state = NULL;
-    cn_source* config = NULL;
     size_t count = cn_zip_count(doc->zip);
 
     (void)dir_fd;
-    CN_STEP(cn_document_reserve(doc, count));
+    CN_TRY(cn_document_reserve(doc, count));
     doc->variables = cn_arena_array(&doc->arena, count + 1, sizeof *doc->variables);
-    if (!doc->variables) CN_STEP(CN_NO_MEMORY(count * sizeof *doc->variables));
-    for (size_t i = 0; i < count; i++) CN_STEP(add_array(doc, cn_zip_entry_at(doc->zip, i)));
-    CN_STEP(cn_weights_index(doc));
-    CN_STEP(cn_config_open(options, &config));
-    CN_STEP(cn_state_create(doc, config, NULL, &state));
-    st = cn_state_adopt(doc, state);
-    state = NULL;
-done:
-    cn_state_destroy(state);
-    cn_source_close(config);
-    return st;
+    if (!doc->variables) return CN_NO_MEMORY(count * sizeof *doc->variables);
+    for (size_t i = 0; i < count; i++) CN_TRY(add_array(doc, cn_zip_entry_at(doc->zip, i)));
+    CN_TRY(cn_weights_index(doc));
+    return cn_config_adopt(doc, options);
 }
 
 static cornu_status save_npz(cn_document* doc, cn_save_job* job) {

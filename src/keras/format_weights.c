@@ -1,19 +1,12 @@
 /* .weights.h5 of Keras 3: the HDF5 file alone. A config may come from a file of its own (config_path). */
 #include "keras/parts.h"
 
-cornu_status cn_config_open(const cornu_load_options* options, cn_source** out) {
-    *out = NULL;
-    return options->config_path ? cn_source_open_file(options->config_path, out) : CORNU_OK;
-}
-
-static cornu_status open_keras3(cn_document* doc, const cornu_load_options* options) {
-    cornu_status st = CORNU_OK;
-    cn_source* config = NULL;
+cornu_status cn_config_adopt(cn_document* doc, const cornu_load_options* options) {
     cn_config_state* state = NULL;
-    const char* why;
+    cn_source* config = NULL;
+    cornu_status st = CORNU_OK;
 
-    if (!cn_weights_is_keras3(doc->h5, &why)) return CN_FAIL(BAD_FILE, "%s: %s", doc->name, why);
-    CN_STEP(cn_config_open(options, &config));
+    if (options->config_path) CN_STEP(cn_source_open_file(options->config_path, &config));
     CN_STEP(cn_state_create(doc, config, NULL, &state));
     st = cn_state_adopt(doc, state);
     state = NULL;
@@ -21,6 +14,13 @@ done:
     cn_state_destroy(state);
     cn_source_close(config);
     return st;
+}
+
+static cornu_status open_keras3(cn_document* doc, const cornu_load_options* options) {
+    const char* why;
+
+    if (!cn_weights_is_keras3(doc->h5, &why)) return CN_FAIL(BAD_FILE, "%s: %s", doc->name, why);
+    return cn_config_adopt(doc, options);
 }
 
 /* Any HDF5: what is in it decides. */

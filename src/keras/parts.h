@@ -246,8 +246,8 @@ void cn_state_destroy(cn_config_state* state);
 
 /* format_weights.c: writes the HDF5 file alone. */
 cornu_status cn_weights_save(cn_document* doc, cn_save_job* job);
-/* format_weights.c: the config that options->config_path names, in *out (NULL when it names none), to be closed. */
-cornu_status cn_config_open(const cornu_load_options* options, cn_source** out);
+/* format_weights.c: gives weights that have no config of their own the one that options->config_path names, or none. */
+cornu_status cn_config_adopt(cn_document* doc, const cornu_load_options* options);
 
 /* format_h5.c: whether the tree is legacy HDF5; reads it, the config included. */
 bool cn_h5_is_legacy(const cn_h5* h5);
