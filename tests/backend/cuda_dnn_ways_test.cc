@@ -115,7 +115,7 @@ void fail_once(const std::string& cache, double seconds, int times, const std::v
 TEST(HostDnnWays, EachCallFailsOnceWhileWaysAreTimed) {
     const Precise reference("", CORNU_TUNE_OFF);
     std::set<std::string> named;
-    fail_once("", 0, 4, reference.y, &named);
+    fail_once("", 0, 2, reference.y, &named);
 }
 
 TEST(HostDnnWays, EachCallFailsOnceInARun) {

@@ -6,17 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/gpu_check/cudnn_calls.h"
+#include "backend/cuda/cudnn_api.h"
+
+#define FIRST_VERSION 90800 /* that describes devices */
 
 typedef struct calls {
-    dnn_get_version get_version;
-    dnn_get_error_string get_error_string;
-    dnn_get_last_error_string get_last_error_string; /* NULL: this cuDNN has none */
-    dnn_create create;
-    dnn_set set;
-    dnn_finalize finalize;
-    dnn_get get;
-    dnn_destroy destroy;
+    size_t (*get_version)(void);
+    const char* (*get_error_string)(int status);
+    void (*get_last_error_string)(char* message, size_t size); /* NULL: this cuDNN has none */
+    cn_cudnn_calls table;                                      /* the backend's descriptors of it */
 } calls;
 
 static int find(void* library, const char* name, void* out, int is_needed) {
@@ -39,17 +37,17 @@ static int open_library(const char* path, calls* out) {
     return find(library, "cudnnGetVersion", &out->get_version, 1) &&
            find(library, "cudnnGetErrorString", &out->get_error_string, 1) &&
            find(library, "cudnnGetLastErrorString", &out->get_last_error_string, 0) &&
-           find(library, "cudnnBackendCreateDescriptor", &out->create, 1) &&
-           find(library, "cudnnBackendSetAttribute", &out->set, 1) &&
-           find(library, "cudnnBackendFinalize", &out->finalize, 1) &&
-           find(library, "cudnnBackendGetAttribute", &out->get, 1) &&
-           find(library, "cudnnBackendDestroyDescriptor", &out->destroy, 1);
+           find(library, "cudnnBackendCreateDescriptor", &out->table.BackendCreateDescriptor, 1) &&
+           find(library, "cudnnBackendSetAttribute", &out->table.BackendSetAttribute, 1) &&
+           find(library, "cudnnBackendFinalize", &out->table.BackendFinalize, 1) &&
+           find(library, "cudnnBackendGetAttribute", &out->table.BackendGetAttribute, 1) &&
+           find(library, "cudnnBackendDestroyDescriptor", &out->table.BackendDestroyDescriptor, 1);
 }
 
 static int succeeded(const calls* dnn, int status, const char* what) {
     char more[512] = "";
 
-    if (status == DNN_SUCCESS) return 1;
+    if (status == CN_DNN_STATUS_SUCCESS) return 1;
     if (dnn->get_last_error_string) dnn->get_last_error_string(more, sizeof more);
     more[sizeof more - 1] = '\0';
     fprintf(stderr, "cuDNN %zu cannot %s: %s %s\n", dnn->get_version(), what, dnn->get_error_string(status), more);
@@ -73,11 +71,11 @@ static int describe(const calls* dnn, void* descriptor, int32_t device) {
     char* text = NULL;
     int done = 0;
 
-    if (!succeeded(dnn, dnn->set(descriptor, DNN_DEVICEPROP_DEVICE_ID, DNN_TYPE_INT32, 1, &device),
+    if (!succeeded(dnn, dnn->table.BackendSetAttribute(descriptor, CN_DNN_ATTR_DEVICEPROP_DEVICE_ID, CN_DNN_TYPE_INT32, 1, &device),
                    "take the device's number"))
         return 0;
-    if (!succeeded(dnn, dnn->finalize(descriptor), "look at the device")) return 0;
-    if (!succeeded(dnn, dnn->get(descriptor, DNN_DEVICEPROP_JSON, DNN_TYPE_CHAR, 0, &size, NULL),
+    if (!succeeded(dnn, dnn->table.BackendFinalize(descriptor), "look at the device")) return 0;
+    if (!succeeded(dnn, dnn->table.BackendGetAttribute(descriptor, CN_DNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CN_DNN_TYPE_CHAR, 0, &size, NULL),
                    "tell the description's size"))
         return 0;
     if (size < 1 || size > 1 << 24) {
@@ -86,7 +84,7 @@ static int describe(const calls* dnn, void* descriptor, int32_t device) {
     }
     text = calloc((size_t)size + 1, 1);
     if (!text) fprintf(stderr, "out of memory\n");
-    else if (succeeded(dnn, dnn->get(descriptor, DNN_DEVICEPROP_JSON, DNN_TYPE_CHAR, size, &got, text),
+    else if (succeeded(dnn, dnn->table.BackendGetAttribute(descriptor, CN_DNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CN_DNN_TYPE_CHAR, size, &got, text),
                        "describe the device"))
         done = print(text, got < size ? got : size);
     free(text);
@@ -103,12 +101,12 @@ int main(int argc, char** argv) {
         return 2;
     }
     if (!open_library(argv[1], &dnn)) return 1;
-    if (dnn.get_version() < DNN_FIRST_VERSION) {
+    if (dnn.get_version() < FIRST_VERSION) {
         fprintf(stderr, "cuDNN %zu is older than 9.8, the first that describes devices\n", dnn.get_version());
         return 1;
     }
-    if (!succeeded(&dnn, dnn.create(DNN_DEVICEPROP, &descriptor), "make a descriptor")) return 1;
+    if (!succeeded(&dnn, dnn.table.BackendCreateDescriptor(CN_DNN_BACKEND_DEVICEPROP_DESCRIPTOR, &descriptor), "make a descriptor")) return 1;
     done = describe(&dnn, descriptor, argc > 2 ? atoi(argv[2]) : 0);
-    (void)dnn.destroy(descriptor);
+    (void)dnn.table.BackendDestroyDescriptor(descriptor);
     return done ? 0 : 1;
 }

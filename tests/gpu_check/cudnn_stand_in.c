@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/gpu_check/cudnn_calls.h"
+#include "backend/cuda/cudnn_api.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -29,7 +29,7 @@ static int is(const char* mode) {
 EXPORT size_t cudnnGetVersion(void) { return is("old") ? 90700 : 91900; }
 
 EXPORT const char* cudnnGetErrorString(int status) {
-    return status == DNN_SUCCESS ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_BAD_PARAM";
+    return status == CN_DNN_STATUS_SUCCESS ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_BAD_PARAM";
 }
 
 EXPORT void cudnnGetLastErrorString(char* message, size_t max_size) {
@@ -37,24 +37,24 @@ EXPORT void cudnnGetLastErrorString(char* message, size_t max_size) {
 }
 
 EXPORT int cudnnBackendCreateDescriptor(int type, void** descriptor) {
-    if (type != DNN_DEVICEPROP || state != 0) return 2000;
+    if (type != CN_DNN_BACKEND_DEVICEPROP_DESCRIPTOR || state != 0) return 2000;
     *descriptor = &state;
     state = 1;
-    return DNN_SUCCESS;
+    return CN_DNN_STATUS_SUCCESS;
 }
 
 EXPORT int cudnnBackendSetAttribute(void* descriptor, int attribute, int type, int64_t count, const void* elements) {
-    if (descriptor != &state || state != 1 || attribute != DNN_DEVICEPROP_DEVICE_ID || type != DNN_TYPE_INT32 ||
+    if (descriptor != &state || state != 1 || attribute != CN_DNN_ATTR_DEVICEPROP_DEVICE_ID || type != CN_DNN_TYPE_INT32 ||
         count != 1 || *(const int32_t*)elements != 0)
         return 2000;
     state = 2;
-    return DNN_SUCCESS;
+    return CN_DNN_STATUS_SUCCESS;
 }
 
 EXPORT int cudnnBackendFinalize(void* descriptor) {
     if (descriptor != &state || state != 2 || is("blind")) return 2000;
     state = 3;
-    return DNN_SUCCESS;
+    return CN_DNN_STATUS_SUCCESS;
 }
 
 EXPORT int cudnnBackendGetAttribute(void* descriptor, int attribute, int type, int64_t requested, int64_t* count,
@@ -62,14 +62,14 @@ EXPORT int cudnnBackendGetAttribute(void* descriptor, int attribute, int type, i
     const char* text = is("text") ? "sm 90" : json;
     const int64_t size = is("text") ? 6 : (int64_t)sizeof json;
 
-    if (descriptor != &state || state != 3 || attribute != DNN_DEVICEPROP_JSON || type != DNN_TYPE_CHAR ||
+    if (descriptor != &state || state != 3 || attribute != CN_DNN_ATTR_DEVICEPROP_JSON_REPRESENTATION || type != CN_DNN_TYPE_CHAR ||
         (requested > 0) != (elements != NULL))
         return 2000;
     if (elements) memcpy(elements, text, (size_t)(requested < size ? requested : size));
     *count = size;
-    return DNN_SUCCESS;
+    return CN_DNN_STATUS_SUCCESS;
 }
 
 EXPORT int cudnnBackendDestroyDescriptor(void* descriptor) {
-    return descriptor == &state && state >= 1 ? DNN_SUCCESS : 2000;
+    return descriptor == &state && state >= 1 ? CN_DNN_STATUS_SUCCESS : 2000;
 }
