@@ -654,7 +654,9 @@ CORNU_API cornu_status cornu_arrays_save(const char* path, const cornu_array* ar
 /* ---- Devices ----------------------------------------------------------------------------------------------------- */
 
 /* The CUDA backend, a plug-in that is opened when it is first asked for: CORNU_CUDA_LIBRARY names it, else libcornu_cuda.so beside this
- * library. A process keeps the one that it opened. */
+ * library. A process keeps the one that it opened. The plug-in looks for cuBLASLt, which it needs, and for cuDNN 9, which it can do without and
+ * tries where ways are timed: CORNU_CUBLASLT_LIBRARY and CORNU_CUDNN_LIBRARY name their files ("none": without cuDNN), else they are looked for beside the
+ * plug-in, where the system looks for libraries, and below CUDA_PATH and /usr/local/cuda. */
 typedef struct cornu_cuda_info {
     size_t size;       /* sizeof(cornu_cuda_info), set by the caller */
     int devices;       /* that can be used; 0: device "auto" is the CPU */
