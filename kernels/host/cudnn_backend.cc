@@ -69,6 +69,7 @@ const rule rules[] = {
     RULE(CONVOLUTION, CONVOLUTION_POST_PADDINGS, INT64, 1, MOST_SPATIAL, true),
     RULE(POINTWISE, POINTWISE_MODE, POINTWISE_MODE, 1, 1, true),
     RULE(POINTWISE, POINTWISE_MATH_PREC, DATA_TYPE, 1, 1, true),
+    RULE(POINTWISE, POINTWISE_NAN_PROPAGATION, NAN_PROPOGATION, 1, 1, false),
     RULE(OPERATION_CONVOLUTION_FORWARD, OPERATION_CONVOLUTION_FORWARD_ALPHA, FLOAT, 1, 1, true),
     RULE(OPERATION_CONVOLUTION_FORWARD, OPERATION_CONVOLUTION_FORWARD_BETA, FLOAT, 1, 1, true),
     RULE(OPERATION_CONVOLUTION_FORWARD, OPERATION_CONVOLUTION_FORWARD_CONV_DESC, BACKEND_DESCRIPTOR, 1, 1, true),
@@ -211,6 +212,8 @@ cn_dnn_status finalize_convolution(descriptor* d) {
 
 cn_dnn_status finalize_pointwise(descriptor* d) {
     d->mode = value<int>(*d, CN_DNN_ATTR_POINTWISE_MODE);
+    d->keeps_nan = d->set.count(CN_DNN_ATTR_POINTWISE_NAN_PROPAGATION) > 0 &&
+                   value<int>(*d, CN_DNN_ATTR_POINTWISE_NAN_PROPAGATION) == CN_DNN_PROPAGATE_NAN;
     if (d->mode != CN_DNN_POINTWISE_ADD && d->mode != CN_DNN_POINTWISE_MUL && d->mode != CN_DNN_POINTWISE_RELU_FWD) {
         return refuse(NOT_SUPPORTED, "a pointwise operation of mode %d", d->mode);
     }
@@ -260,6 +263,7 @@ cn_dnn_status finalize_operation(descriptor* d) {
         if (pointwise->kind != CN_DNN_BACKEND_POINTWISE_DESCRIPTOR)
             return refuse(BAD_PARAM_DESCRIPTOR_TYPE, "a pointwise operation without a descriptor of POINTWISE");
         op->mode = pointwise->mode;
+        op->keeps_nan = pointwise->keeps_nan;
         st = take_tensors(*d,
                           {CN_DNN_ATTR_OPERATION_POINTWISE_XDESC, CN_DNN_ATTR_OPERATION_POINTWISE_BDESC, -1, -1,
                            CN_DNN_ATTR_OPERATION_POINTWISE_YDESC},

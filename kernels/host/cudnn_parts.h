@@ -146,6 +146,7 @@ struct operation {
     std::shared_ptr<const tensor> in[4], out;
     convolution conv;
     int mode = 0; /* of a pointwise operation */
+    bool keeps_nan = false; /* of relu; else NaN becomes 0 */
 };
 
 struct graph {
@@ -173,6 +174,7 @@ struct descriptor {
     std::shared_ptr<const tensor> as_tensor;
     convolution as_convolution;
     int mode = 0;
+    bool keeps_nan = false;
     std::shared_ptr<const operation> as_operation;
     std::shared_ptr<const graph> as_graph;
     std::vector<engine> engines; /* of a heuristic: all; of a configuration, an engine or a plan: one */

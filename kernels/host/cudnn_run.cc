@@ -163,6 +163,8 @@ numbers convolve(const operation& op, const numbers& x_given, const numbers& w_g
     return y;
 }
 
+double relu(double x, bool keeps_nan) { return x < 0 || (isnan(x) && !keeps_nan) ? 0 : x; }
+
 void run_chain(const graph& g, const engine& e, const memory& m, bool odd) {
     const operation& conv = g.ops[0];
     numbers y = convolve(conv, read(*conv.in[0], m.at(conv.in[0]->id), conv.in[0]->dims),
@@ -171,7 +173,7 @@ void run_chain(const graph& g, const engine& e, const memory& m, bool odd) {
         const operation& op = g.ops[k];
         numbers b = op.in[1] ? read(*op.in[1], m.at(op.in[1]->id), op.out->dims) : numbers();
         for (size_t i = 0; i < y.size(); i++)
-            y[i] = op.in[1] ? static_cast<double>(static_cast<float>(y[i] + b[i])) : y[i] < 0 ? 0 : y[i];
+            y[i] = op.in[1] ? static_cast<double>(static_cast<float>(y[i] + b[i])) : relu(y[i], op.keeps_nan);
     }
     write(*g.ops.back().out, m.at(g.ops.back().out->id), y);
 }

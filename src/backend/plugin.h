@@ -37,7 +37,8 @@ typedef const cn_plugin* (*cn_plugin_entry)(void);
 /* Sizes of everything that crosses the border, so that a plug-in built from other sources is noticed. */
 static inline uint64_t cn_plugin_layout(void) {
     const uint64_t sizes[] = {sizeof(cn_plan), sizeof(cn_graph), sizeof(cn_node), sizeof(cn_attr), sizeof(cn_type), sizeof(cn_weights), sizeof(cn_resident),
-                              sizeof(cn_run), sizeof(cn_profile_step), sizeof(cn_backend), sizeof(cn_device_options), CN_OP_COUNT, CN_EW_COUNT};
+                              sizeof(cn_run), sizeof(cn_profile_step), sizeof(cornu_tuning), sizeof(cn_tuning), sizeof(cn_backend), sizeof(cn_device_options),
+                              CN_OP_COUNT, CN_EW_COUNT};
     return cn_hash(CN_HASH_START, sizes, sizeof sizes);
 }
 

@@ -145,6 +145,37 @@ TEST(HostDnnWays, ADeadContext) {
     cuda_host::revive();
 }
 
+// One whose only slice is read from the padding before it is no convolution of images.
+TEST(HostDnnWays, AVolumeOfOneSliceBehindPadding) {
+    Case c(CORNU_FLOAT16);
+    cn_attr a = run_graph::no_attr();
+    a.conv.spatial = 3;
+    a.conv.groups = 1;
+    for (int i = 0; i < 3; i++) {
+        a.conv.strides[i] = i ? 1 : 2;
+        a.conv.dilation[i] = 1;
+        a.conv.pad_lo[i] = 1;
+        a.conv.pad_hi[i] = i ? 1 : 0;
+    }
+    const cn_id in[] = {c.input_of({2, 1, 6, 5, 8}), c.constant_of({1, 3, 3, 8, 16}), c.constant_of({16})};
+    expect_ways(c, cn_graph_add(&c.g, CN_OP_conv, in, 3, &a), CORNU_PRECISION_STRICT, tolerance_of(CORNU_FLOAT16), "one slice");
+    EXPECT_NE(problems.find("cudnn 9"), std::string::npos) << problems;
+}
+
+// NaN goes through the library's relu as through ours.
+TEST(HostDnnWays, ReluOfNaN) {
+    Case c(CORNU_FLOAT16);
+    cn_attr a = run_graph::no_attr();
+    a.conv.spatial = 2;
+    a.conv.groups = 1;
+    a.conv.act = act_of(CN_EW_relu);
+    for (int i = 0; i < 2; i++) a.conv.strides[i] = a.conv.dilation[i] = a.conv.pad_lo[i] = a.conv.pad_hi[i] = 1;
+    const cn_id in[] = {c.input_of({2, 9, 7, 8}), c.constant_of({3, 3, 8, 16}), c.constant_of({16})};
+    cn_ref_store(CORNU_FLOAT16, c.data[0].data(), 100, NAN);
+    expect_ways(c, cn_graph_add(&c.g, CN_OP_conv, in, 3, &a), CORNU_PRECISION_STRICT, tolerance_of(CORNU_FLOAT16), "relu of NaN");
+    EXPECT_NE(problems.find("cudnn 9"), std::string::npos) << problems;
+}
+
 // Long sequences in halves, without a mask: cuDNN's plan is the last way. Others have none.
 TEST(HostDnnWays, Attention) {
     struct {

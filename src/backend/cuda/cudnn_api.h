@@ -32,6 +32,7 @@ typedef int cn_dnn_status;                               /* cudnnStatus_t; as al
     CN_DNN(DATA_HALF, 2) \
     CN_DNN(DATA_BFLOAT16, 9) \
     CN_DNN(CROSS_CORRELATION, 1) \
+    CN_DNN(PROPAGATE_NAN, 1) \
     CN_DNN(POINTWISE_ADD, 0) \
     CN_DNN(POINTWISE_MUL, 1) \
     CN_DNN(POINTWISE_RELU_FWD, 100) \
@@ -50,6 +51,7 @@ typedef int cn_dnn_status;                               /* cudnnStatus_t; as al
     CN_DNN(BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR, 41)  /* from 9.13 on */ \
     CN_DNN(ATTR_POINTWISE_MODE, 0) \
     CN_DNN(ATTR_POINTWISE_MATH_PREC, 1) \
+    CN_DNN(ATTR_POINTWISE_NAN_PROPAGATION, 2) \
     CN_DNN(ATTR_CONVOLUTION_COMP_TYPE, 100) \
     CN_DNN(ATTR_CONVOLUTION_CONV_MODE, 101) \
     CN_DNN(ATTR_CONVOLUTION_DILATIONS, 102) \
@@ -105,6 +107,7 @@ typedef int cn_dnn_status;                               /* cudnnStatus_t; as al
     CN_DNN(TYPE_VOID_PTR, 6) \
     CN_DNN(TYPE_CONVOLUTION_MODE, 7) \
     CN_DNN(TYPE_HEUR_MODE, 8) \
+    CN_DNN(TYPE_NAN_PROPOGATION, 10) \
     CN_DNN(TYPE_NUMERICAL_NOTE, 11) \
     CN_DNN(TYPE_POINTWISE_MODE, 14) \
     CN_DNN(TYPE_BACKEND_DESCRIPTOR, 15) \

@@ -139,11 +139,12 @@ static cornu_status add_convolution(chain* c, const cn_conv_args* a, int spatial
 static cornu_status add_pointwise(chain* c, int mode, cn_dnn_descriptor b) {
     cn_dnn_graph* g = c->g;
     cn_dnn_descriptor kind, *operation = &c->operations[c->count], y;
-    int precision = CN_DNN_DATA_FLOAT;
+    int precision = CN_DNN_DATA_FLOAT, nan = CN_DNN_PROPAGATE_NAN; /* relu of NaN is NaN; the library would make it 0 */
 
     CN_TRY(create(g, CN_DNN_BACKEND_POINTWISE_DESCRIPTOR, &kind));
     CN_TRY(set(g, kind, CN_DNN_ATTR_POINTWISE_MODE, CN_DNN_TYPE_POINTWISE_MODE, 1, &mode));
     CN_TRY(set(g, kind, CN_DNN_ATTR_POINTWISE_MATH_PREC, CN_DNN_TYPE_DATA_TYPE, 1, &precision));
+    if (!b) CN_TRY(set(g, kind, CN_DNN_ATTR_POINTWISE_NAN_PROPAGATION, CN_DNN_TYPE_NAN_PROPOGATION, 1, &nan));
     CN_TRY(finalize(g, kind));
     CN_TRY(make_next(c, &y));
     CN_TRY(create(g, CN_DNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, operation));
@@ -160,7 +161,8 @@ static cornu_status add_pointwise(chain* c, int mode, cn_dnn_descriptor b) {
 
 static cornu_status make_conv(const cn_dnn_target* target, const cn_conv_args* a, bool bias, bool residual, bool relu, cn_dnn_graph* g) {
     static const int64_t ones[3] = {1, 1, 1};
-    int spatial = a->x_dims[0] == 1 && a->k_dims[0] == 1 && a->y_dims[0] == 1 ? 2 : 3, first = 3 - spatial, type = data_type(a->dtype);
+    const bool flat = a->x_dims[0] == 1 && a->k_dims[0] == 1 && a->y_dims[0] == 1 && a->pad[0] == 0; /* else the slice is padding */
+    const int spatial = flat ? 2 : 3, first = 3 - spatial, type = data_type(a->dtype);
     chain c = {.g = g, .left = 1 + bias + residual + relu, .type = type, .y = channels_last(a->batch, a->filters, a->y_dims + first, spatial)};
     shape x = channels_last(a->batch, a->channels, a->x_dims + first, spatial), w = channels_last(a->filters, a->channels, a->k_dims + first, spatial);
     shape b = channels_last(1, a->filters, ones, spatial);

@@ -187,10 +187,12 @@ static cornu_status time_step(timer* t, const cn_cuda_step* step, double* ns) {
 /* Runs a way once on random inputs, which loads its kernels too, as a capture could not, and reads its result. */
 static cornu_status run_way(timer* t, cn_cuda_step* step, int way, char* out, uint64_t* bytes) {
     double start = seconds_now();
+    cornu_status st;
 
     step->way = way;
-    if (step->take) CN_TRY(step->take(t->e, step));
+    st = step->take ? step->take(t->e, step) : CORNU_OK;
     t->until += seconds_now() - start;
+    CN_TRY(st);
     CN_TRY(fill_inputs(t, step));
     CN_TRY(step->launch(step, &t->e->frame));
     return read_result(t, step, out, bytes);
@@ -346,20 +348,25 @@ static cornu_tune level_of(const cn_device_options* options) {
 
 bool cn_cuda_is_tuned(const cn_device_options* options) { return !options->deterministic && level_of(options) != CORNU_TUNE_OFF; }
 
-/* Sets the way of every step of a problem. One that cannot be taken leaves the guess. */
-static cornu_status take_way(cn_cuda_executable* e, cornu_tuning* row) {
+/* Sets the way of every step of a problem, up to one that cannot take it. */
+static cornu_status set_way(cn_cuda_executable* e, const cornu_tuning* row) {
     for (int i = 0; i < e->step_count; i++) {
         cn_cuda_step* step = &e->steps[i];
-        cornu_status st = CORNU_OK;
         if (step->ways < 2 || !step->problem || strcmp(step->problem, row->problem) != 0) continue;
         step->way = row->way;
-        if (step->take) st = step->take(e, step);
-        if (st == CORNU_OK) continue;
-        if (st == CORNU_DEVICE_LOST) return st;
-        step->way = row->way = 0;
-        CN_TRY(step->take(e, step));
+        if (step->take) CN_TRY(step->take(e, step));
     }
     return CORNU_OK;
+}
+
+/* Where a step cannot take the way, as without memory for one more of them, all have the guess: the row speaks of each. */
+static cornu_status take_way(cn_cuda_executable* e, cornu_tuning* row) {
+    cornu_status st = set_way(e, row);
+
+    if (st == CORNU_OK || st == CORNU_DEVICE_LOST || row->way == 0) return st;
+    row->way = 0;
+    row->best_ms = row->guess_ms;
+    return set_way(e, row);
 }
 
 cornu_status cn_cuda_tune(cn_cuda_executable* e, const cn_device_options* options) {
