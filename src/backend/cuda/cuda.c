@@ -383,7 +383,7 @@ static cornu_status check_address(cn_device* device, const void* address, uint64
 /* What the driver keeps of a captured step is not told; this is what it is about. */
 static uint64_t held_bytes(const cn_executable* executable) {
     const cn_cuda_executable* e = (const cn_cuda_executable*)executable;
-    return e->arena.total + (uint64_t)e->step_count * BYTES_PER_STEP + sizeof *e;
+    return e->arena.total + (uint64_t)e->step_count * BYTES_PER_STEP + e->dnn_bytes + sizeof *e;
 }
 
 /* ---- the plug-in's table ---- */

@@ -92,6 +92,7 @@ struct cn_cuda_executable {
     cn_dnn_handle_t dnn_handle; /* NULL until a way of cuDNN is taken */
     cn_cuda_dnn_entry* dnn_entries;
     int dnn_users; /* of the handle beside them */
+    uint64_t dnn_bytes; /* of the device that they hold */
 };
 
 /* profile.c: the steps one by one, with what each took; the most that the device can do. */

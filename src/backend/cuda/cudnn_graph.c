@@ -289,7 +289,7 @@ static cornu_status try_configuration(const cn_dnn_target* target, const cn_dnn_
         return CORNU_OK;
     }
     while (g->part_count > parts) (void)g->calls->BackendDestroyDescriptor(g->parts[--g->part_count]);
-    return st == CORNU_UNSUPPORTED ? CORNU_OK : st;
+    return st == CORNU_NO_MEMORY || st == CORNU_DEVICE_LOST ? st : CORNU_OK; /* one engine's failure is not the others' */
 }
 
 /* Those of one kind of heuristics. */

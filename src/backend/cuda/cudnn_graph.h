@@ -45,7 +45,7 @@ typedef struct cn_dnn_binding {
 } cn_dnn_binding;
 
 /* y = relu?(x * w (+ residual) (+ bias)), of which the library has plans for x * w, x * w + bias, relu of that, and both with a residual: x, y and residual channels last, w as [filters, cells, channels], everything in a->dtype (float32, float16
- * or bfloat16), products summed in float32. a->act is not looked at. On failure out holds nothing; CORNU_UNSUPPORTED: the library has no such graph. */
+ * or bfloat16), products summed in float32. Where a weight is infinite, the zeros of the padding may make NaN. a->act is not looked at. On failure out holds nothing; CORNU_UNSUPPORTED: the library has no such graph. */
 cornu_status cn_dnn_conv_graph(const cn_dnn_target* target, const cn_conv_args* a, bool bias, bool residual, bool relu, cn_dnn_graph* out);
 
 /* y = softmax(q k^T * scale) v: q, y [batch, heads, queries, depth], k [batch, kv_heads, keys, depth], v [batch, kv_heads, keys, width], dense, of

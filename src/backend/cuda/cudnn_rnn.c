@@ -36,7 +36,7 @@ bool cn_dnn_rnn_fits(const cn_rnn_args* a, bool mask) {
     bool tanh_act = a->act.fn == CN_EW_tanh, sigmoid_gate = a->gate.fn == CN_EW_sigmoid;
 
     if (mask || a->backwards || a->dtype == CORNU_FLOAT64) return false;
-    if (a->batch * a->steps > INT32_MAX || a->units * 4 > INT32_MAX) return false;
+    if (a->batch * a->steps > INT32_MAX || a->batch * a->units > INT32_MAX || a->units * 4 > INT32_MAX) return false;
     if (a->cell == CN_CELL_SIMPLE) return tanh_act || a->act.fn == CN_EW_relu;
     return tanh_act && sigmoid_gate && (a->cell == CN_CELL_LSTM || a->reset_after);
 }
@@ -188,6 +188,7 @@ cornu_status cn_dnn_rnn_create(cn_cuda_executable* e, const cn_rnn_args* a, int 
     CN_STEP(CN_DNN_OK(r->calls->SetStream(handle, e->frame.queue.stream)));
     CN_STEP(describe(r, handle, a, algorithm));
     CN_STEP(CN_CUDA_OK(cn_calls()->Malloc((void**)&r->weights, aligned(r->weight_bytes) + (size_t)a->batch * sizeof(int32_t))));
+    e->dnn_bytes += r->weight_bytes;
     CN_STEP(write_lengths(r, a, e->frame.queue.stream));
     CN_STEP(write_inputs(r, handle, a, e->frame.queue.stream));
     *out = r;
@@ -199,6 +200,7 @@ done:
 
 void cn_dnn_rnn_destroy(cn_dnn_recurrence* r) {
     if (!r) return;
+    if (r->weights) r->executable->dnn_bytes -= r->weight_bytes;
     if (r->weights) (void)cn_calls()->Free(r->weights);
     if (r->state) (void)r->calls->DestroyTensorDescriptor(r->state);
     if (r->x) (void)r->calls->DestroyRNNDataDescriptor(r->x);

@@ -115,7 +115,8 @@ static bool fits_dnn(const cn_cuda_executable* e, const cn_node* node, const cn_
     const cn_place* kernel = &e->plan->places[node->inputs[1]];
     if (has_input(node, 3) && !has_input(node, 2)) return false;
     for (int d = 0; d < 3; d++) {
-        if (a->pad[d] < 0) return false; /* x is cut off at the front */
+        int64_t reach = (a->y_dims[d] - 1) * a->strides[d] + (a->k_dims[d] - 1) * a->dilation[d] + 1;
+        if (a->pad[d] < 0 || a->x_dims[d] + a->pad[d] - reach >= a->strides[d]) return false; /* x is cut off in front or behind */
     }
     return (tf32 || a->dtype != CORNU_FLOAT32) && kernel->kind == CN_PLACE_CONSTANT && cn_cuda_has_dnn(e);
 }
