@@ -14,7 +14,8 @@ namespace {
 const double kTf32 = 5e-3;
 
 struct Precise : Tuned {
-    explicit Precise(const char* cache, cornu_tune tune = CORNU_TUNE_FULL, double seconds = 0, cornu_precision precision = CORNU_PRECISION_TF32)
+    explicit Precise(const char* cache, cornu_tune tune = CORNU_TUNE_FULL, double seconds = 0,
+                     cornu_precision precision = CORNU_PRECISION_TF32)
         : Tuned(cache, tune, 0, seconds, precision) {}
     int dnn_rows() const {
         int n = 0;
@@ -34,8 +35,14 @@ void name_ways(const std::string& path, const Precise& tuned, int from_last) {
     write_file(path, text);
 }
 
-const char* const kConvCalls[] = {"Dnn.Create",          "Dnn.SetStream",          "Dnn.BackendCreateDescriptor", "Dnn.BackendSetAttribute",
-                                  "Dnn.BackendGetAttribute", "Dnn.BackendFinalize", "Dnn.BackendExecute",         "Dnn.BackendDestroyDescriptor"};
+const char* const kConvCalls[] = {"Dnn.Create",
+                                  "Dnn.SetStream",
+                                  "Dnn.BackendCreateDescriptor",
+                                  "Dnn.BackendSetAttribute",
+                                  "Dnn.BackendGetAttribute",
+                                  "Dnn.BackendFinalize",
+                                  "Dnn.BackendExecute",
+                                  "Dnn.BackendDestroyDescriptor"};
 
 }  // namespace
 
@@ -55,7 +62,7 @@ TEST(HostDnnWays, PlansAreTakenFromTheCacheAndReplayed) {
             EXPECT_GT(cuda_host::usage().dnn_objects, 0) << "way " << from_last << " from the last was not taken";
             expect_close(t.y, guess.y, kTf32);
             const std::vector<float> once = t.y;
-            for (int run = 0; run < 3; run++) { // the second is captured, the others are replayed
+            for (int run = 0; run < 3; run++) {  // the second is captured, the others are replayed
                 t.run();
                 EXPECT_EQ(t.y, once);
             }
@@ -67,7 +74,7 @@ TEST(HostDnnWays, PlansAreTakenFromTheCacheAndReplayed) {
 TEST(HostDnnWays, NothingIsKeptThatIsNotTaken) {
     Folder folder;
     Precise first(folder.path.c_str());
-    name_ways(folder.file(), first, first.rows[0].ways); // a way that is none: everything is timed anew
+    name_ways(folder.file(), first, first.rows[0].ways);  // a way that is none: everything is timed anew
     const cn_host_usage before = cuda_host::usage();
     const std::string good = read_file(folder.file());
     std::string text = good.substr(0, lines_at(good));
@@ -83,9 +90,11 @@ TEST(HostDnnWays, StrictProductsAreLeftAlone) {
     EXPECT_EQ(t.dnn_rows(), 0);
 }
 
-// What fails while plans are made or timed leaves the guess; what fails in a run is the run's error, and names the call.
-void fail_once(const std::string& cache, double seconds, int times, const std::vector<float>& wanted, std::set<std::string>* named) {
-    const int errors[] = {3000, 4003, 5000}; // not supported, no memory, execution failed
+// What fails while plans are made or timed leaves the guess; what fails in a run is the run's error, and names the
+// call.
+void fail_once(const std::string& cache, double seconds, int times, const std::vector<float>& wanted,
+               std::set<std::string>* named) {
+    const int errors[] = {3000, 4003, 5000};  // not supported, no memory, execution failed
     const std::string before = held();
     for (const char* name : kConvCalls) {
         inject(name, 1000000, 4000);
@@ -136,7 +145,7 @@ TEST(HostDnnWays, ADeadContext) {
     name_ways(folder.file(), first, 3);
     {
         Precise t(folder.path.c_str(), CORNU_TUNE_FULL, 1e-9);
-        t.run(5); // another shape, whose ways are guessed
+        t.run(5);  // another shape, whose ways are guessed
         inject("Dnn.BackendExecute", 1, cudaErrorIllegalAddress, true);
         Precise u(folder.path.c_str(), CORNU_TUNE_FULL, 1e-9);
         EXPECT_EQ(u.status, CORNU_DEVICE_LOST) << cornu_last_error();
@@ -158,7 +167,8 @@ TEST(HostDnnWays, AVolumeOfOneSliceBehindPadding) {
         a.conv.pad_hi[i] = i ? 1 : 0;
     }
     const cn_id in[] = {c.input_of({2, 1, 6, 5, 8}), c.constant_of({1, 3, 3, 8, 16}), c.constant_of({16})};
-    expect_ways(c, cn_graph_add(&c.g, CN_OP_conv, in, 3, &a), CORNU_PRECISION_STRICT, tolerance_of(CORNU_FLOAT16), "one slice");
+    expect_ways(c, cn_graph_add(&c.g, CN_OP_conv, in, 3, &a), CORNU_PRECISION_STRICT, tolerance_of(CORNU_FLOAT16),
+                "one slice");
     EXPECT_NE(problems.find("cudnn 9"), std::string::npos) << problems;
 }
 
@@ -172,7 +182,8 @@ TEST(HostDnnWays, ReluOfNaN) {
     for (int i = 0; i < 2; i++) a.conv.strides[i] = a.conv.dilation[i] = a.conv.pad_lo[i] = a.conv.pad_hi[i] = 1;
     const cn_id in[] = {c.input_of({2, 9, 7, 8}), c.constant_of({3, 3, 8, 16}), c.constant_of({16})};
     cn_ref_store(CORNU_FLOAT16, c.data[0].data(), 100, NAN);
-    expect_ways(c, cn_graph_add(&c.g, CN_OP_conv, in, 3, &a), CORNU_PRECISION_STRICT, tolerance_of(CORNU_FLOAT16), "relu of NaN");
+    expect_ways(c, cn_graph_add(&c.g, CN_OP_conv, in, 3, &a), CORNU_PRECISION_STRICT, tolerance_of(CORNU_FLOAT16),
+                "relu of NaN");
     EXPECT_NE(problems.find("cudnn 9"), std::string::npos) << problems;
 }
 
@@ -182,16 +193,21 @@ TEST(HostDnnWays, Attention) {
         cornu_dtype dtype;
         int64_t heads, kv_heads, queries, keys, depth;
         bool causal, mask, offered;
-    } const all[] = {{CORNU_FLOAT16, 2, 2, 5, 256, 16, false, false, true},  {CORNU_BFLOAT16, 4, 2, 256, 256, 32, false, false, true},
-                     {CORNU_FLOAT16, 1, 1, 3, 300, 136, false, false, false}, {CORNU_FLOAT16, 2, 2, 5, 255, 16, false, false, false},
-                     {CORNU_FLOAT32, 2, 2, 5, 256, 16, false, false, false},  {CORNU_FLOAT16, 2, 2, 256, 256, 16, true, false, false},
-                     {CORNU_FLOAT16, 2, 2, 5, 256, 16, false, true, false},   {CORNU_FLOAT16, 2, 2, 5, 256, 12, false, false, false}};
+    } const all[] = {{CORNU_FLOAT16, 2, 2, 5, 256, 16, false, false, true},
+                     {CORNU_BFLOAT16, 4, 2, 256, 256, 32, false, false, true},
+                     {CORNU_FLOAT16, 1, 1, 3, 300, 136, false, false, false},
+                     {CORNU_FLOAT16, 2, 2, 5, 255, 16, false, false, false},
+                     {CORNU_FLOAT32, 2, 2, 5, 256, 16, false, false, false},
+                     {CORNU_FLOAT16, 2, 2, 256, 256, 16, true, false, false},
+                     {CORNU_FLOAT16, 2, 2, 5, 256, 16, false, true, false},
+                     {CORNU_FLOAT16, 2, 2, 5, 256, 12, false, false, false}};
     for (const auto& s : all) {
         Case c(s.dtype);
         cn_attr a = run_graph::no_attr();
         a.attention.scale = 1 / std::sqrt((double)s.depth);
         a.attention.causal = s.causal;
-        std::vector<cn_id> in = {c.input_of({2, s.heads, s.queries, s.depth}), c.input_of({2, s.kv_heads, s.keys, s.depth}),
+        std::vector<cn_id> in = {c.input_of({2, s.heads, s.queries, s.depth}),
+                                 c.input_of({2, s.kv_heads, s.keys, s.depth}),
                                  c.input_of({2, s.kv_heads, s.keys, s.depth})};
         if (s.mask) {
             c.dtype = CORNU_BOOL;
@@ -219,7 +235,9 @@ cn_id add_layer(Case* c, const Layer& l) {
     cn_attr a = run_graph::no_attr();
     std::vector<cn_id> in = {c->input_of({l.batch, l.steps, width}), c->input_of({l.units, width})};
     const size_t count = (size_t)(l.units * width);
-    for (size_t i = 0; i < count; i++) cn_ref_store(dtype, c->data.back().data(), (int64_t)i, cn_ref_load(dtype, c->data.back().data(), (int64_t)i) / std::sqrt((double)l.units));
+    for (size_t i = 0; i < count; i++)
+        cn_ref_store(dtype, c->data.back().data(), (int64_t)i,
+                     cn_ref_load(dtype, c->data.back().data(), (int64_t)i) / std::sqrt((double)l.units));
     in.push_back(l.states ? c->input_of({l.batch, l.units}) : CN_NONE);
     in.push_back(l.states && l.kind == CN_RNN_LSTM ? c->input_of({l.batch, l.units}) : CN_NONE);
     in.push_back(l.bias ? c->input_of({width}) : CN_NONE);
@@ -240,8 +258,9 @@ cn_id add_layer(Case* c, const Layer& l) {
 // Returns how often cuDNN ran it.
 long expect_layer(cornu_dtype dtype, const Layer& l) {
     Case c(dtype);
-    inject("Dnn.RNNForward", 1000000, 0); // counts
-    const std::string what = "rnn kind " + std::to_string((int)l.kind) + " batch " + std::to_string(l.batch) + " units " + std::to_string(l.units);
+    inject("Dnn.RNNForward", 1000000, 0);  // counts
+    const std::string what = "rnn kind " + std::to_string((int)l.kind) + " batch " + std::to_string(l.batch) +
+                             " units " + std::to_string(l.units);
     expect_ways(c, add_layer(&c, l), CORNU_PRECISION_DEFAULT, 4 * tolerance_of(dtype), what);
     return inject(nullptr, 0, 0);
 }
@@ -278,15 +297,17 @@ TEST(HostDnnWays, RecurrencesThatTheLibraryDoesNotHave) {
     resets_first.reset_after = false;
     other_act.act = CN_EW_relu;
     other_gate.gate = CN_EW_hard_sigmoid;
-    for (const Layer& l : {backwards, mask, resets_first, other_act, other_gate}) EXPECT_EQ(expect_layer(CORNU_FLOAT32, l), 0);
+    for (const Layer& l : {backwards, mask, resets_first, other_act, other_gate})
+        EXPECT_EQ(expect_layer(CORNU_FLOAT32, l), 0);
     EXPECT_EQ(expect_layer(CORNU_FLOAT64, Layer()), 0);
 }
 
 // Each call of making a recurrence fails once: the step is left as it was, and nothing is left behind.
 TEST(HostDnnWays, EachCallFailsOnceWhileARecurrenceIsMade) {
     const std::string before = held();
-    for (const char* name : {"Dnn.CreateDropoutDescriptor", "Dnn.SetDropoutDescriptor", "Dnn.CreateRNNDescriptor", "Dnn.SetRNNDescriptor_v8", "Dnn.CreateRNNDataDescriptor",
-                             "Dnn.SetRNNDataDescriptor", "Dnn.CreateTensorDescriptor", "Dnn.SetTensorNdDescriptor", "Dnn.GetTensorNdDescriptor",
+    for (const char* name : {"Dnn.CreateDropoutDescriptor", "Dnn.SetDropoutDescriptor", "Dnn.CreateRNNDescriptor",
+                             "Dnn.SetRNNDescriptor_v8", "Dnn.CreateRNNDataDescriptor", "Dnn.SetRNNDataDescriptor",
+                             "Dnn.CreateTensorDescriptor", "Dnn.SetTensorNdDescriptor", "Dnn.GetTensorNdDescriptor",
                              "Dnn.GetRNNTempSpaceSizes", "Dnn.GetRNNWeightSpaceSize", "Dnn.GetRNNWeightParams"}) {
         for (int n = 1; n <= 2; n++) {
             Case c(CORNU_FLOAT32);
@@ -294,7 +315,8 @@ TEST(HostDnnWays, EachCallFailsOnceWhileARecurrenceIsMade) {
             int ways = 0;
             cn_graph_output(&c.g, add_layer(&c, l));
             inject(name, n, 3000);
-            std::vector<std::vector<char>> out = run_way(c, CORNU_PRECISION_DEFAULT, 1000, &ways); // the last way: cuDNN's
+            std::vector<std::vector<char>> out =
+                run_way(c, CORNU_PRECISION_DEFAULT, 1000, &ways);  // the last way: cuDNN's
             inject(nullptr, 0, 0);
             std::vector<std::vector<char>> guess = run_way(c, CORNU_PRECISION_DEFAULT, 0, &ways);
             ASSERT_EQ(out.size(), guess.size());

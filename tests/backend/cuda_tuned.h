@@ -46,7 +46,9 @@ inline std::string read_file(const std::string& path) {
     text << in.rdbuf();
     return text.str();
 }
-inline void write_file(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+inline void write_file(const std::string& path, const std::string& text) {
+    std::ofstream(path, std::ios::binary) << text;
+}
 
 // Sessions of the digits' model, with what the tuner found.
 struct Tuned {
@@ -80,7 +82,8 @@ struct Tuned {
         std::vector<float> x((size_t)batch * 64);
         for (size_t i = 0; i < x.size(); i++) x[i] = (float)(i * 7 % 16);
         y.assign((size_t)batch * 10, -1);
-        cornu_tensor in = cornu_tensor_of(CORNU_FLOAT32, x.data(), 4, batch, 8, 8, 1), out = cornu_tensor_of(CORNU_FLOAT32, y.data(), 2, batch, 10);
+        cornu_tensor in = cornu_tensor_of(CORNU_FLOAT32, x.data(), 4, batch, 8, 8, 1),
+                     out = cornu_tensor_of(CORNU_FLOAT32, y.data(), 2, batch, 10);
         status = cornu_session_run(session, &in, 1, &out, 1);
         rows.clear();
         for (int i = 0; i < cornu_session_tuning_count(session); i++) {

@@ -19,7 +19,9 @@ struct cn_cuda_dnn_entry {
     bool taken;
 };
 
-bool cn_cuda_has_dnn(const cn_cuda_executable* e) { return cn_cuda_is_tuned(cn_device_options_of(e->device)) && cn_dnn() != NULL; }
+bool cn_cuda_has_dnn(const cn_cuda_executable* e) {
+    return cn_cuda_is_tuned(cn_device_options_of(e->device)) && cn_dnn() != NULL;
+}
 
 uint64_t cn_cuda_dnn_workspace(cn_cuda_executable* e, uint64_t operand_bytes) {
     uint64_t most = cn_device_capability(e->device) >= 90 ? MOST_WORKSPACE_SM90 : MOST_WORKSPACE;
@@ -36,8 +38,8 @@ cornu_status cn_cuda_dnn_handle(cn_cuda_executable* e, cn_dnn_handle_t* out) {
     return CORNU_OK;
 }
 
-static cornu_status make_entry(cn_cuda_executable* e, const char* problem, cn_cuda_dnn_make make, const void* args, const cn_dnn_limits* limits,
-                               cn_cuda_dnn_entry** out) {
+static cornu_status make_entry(cn_cuda_executable* e, const char* problem, cn_cuda_dnn_make make, const void* args,
+                               const cn_dnn_limits* limits, cn_cuda_dnn_entry** out) {
     cn_cuda_dnn_entry* entry;
     cn_dnn_target target = {.calls = cn_dnn()};
     cornu_status st;
@@ -58,14 +60,15 @@ static cornu_status make_entry(cn_cuda_executable* e, const char* problem, cn_cu
     return CORNU_OK;
 }
 
-cornu_status cn_cuda_dnn_take(cn_cuda_executable* e, const char* problem, cn_cuda_dnn_make make, const void* args, const cn_dnn_limits* limits, int plan,
-                              const cn_dnn_graph** out) {
+cornu_status cn_cuda_dnn_take(cn_cuda_executable* e, const char* problem, cn_cuda_dnn_make make, const void* args,
+                              const cn_dnn_limits* limits, int plan, const cn_dnn_graph** out) {
     cn_cuda_dnn_entry* entry = e->dnn_entries;
 
     *out = NULL;
     while (entry && strcmp(entry->problem, problem) != 0) entry = entry->next;
     if (!entry) CN_TRY(make_entry(e, problem, make, args, limits, &entry));
-    if (plan >= entry->graph.plan_count) return CN_FAIL(UNSUPPORTED, "cuDNN has %d plans for %s", entry->graph.plan_count, problem);
+    if (plan >= entry->graph.plan_count)
+        return CN_FAIL(UNSUPPORTED, "cuDNN has %d plans for %s", entry->graph.plan_count, problem);
     entry->taken = true;
     *out = &entry->graph;
     return CORNU_OK;
@@ -95,9 +98,11 @@ void cn_cuda_dnn_close(cn_cuda_executable* e) {
     cn_cuda_dnn_keep_taken(e);
 }
 
-cornu_status cn_cuda_dnn_run(const cn_cuda_frame* frame, const cn_dnn_graph* graph, int plan, const cn_dnn_binding* bindings, int count) {
+cornu_status cn_cuda_dnn_run(const cn_cuda_frame* frame, const cn_dnn_graph* graph, int plan,
+                             const cn_dnn_binding* bindings, int count) {
     cn_dnn_handle_t handle = frame->executable->dnn_handle;
 
     CN_TRY(CN_DNN_OK(cn_dnn()->SetStream(handle, frame->queue.stream)));
-    return cn_dnn_execute(graph, handle, plan, bindings, count, graph->workspace_bytes[plan] > 0 ? frame->scratch : NULL);
+    return cn_dnn_execute(graph, handle, plan, bindings, count,
+                          graph->workspace_bytes[plan] > 0 ? frame->scratch : NULL);
 }

@@ -1,9 +1,10 @@
 /* Graphs are made of descriptors: each is created, given attributes and finalized, and then read by the next.
  *
- *     x, w -> convolution -> (+ residual) -> (+ bias) -> (relu) -> y       only in this order are there plans that need no compiler,
- *                                                                                 and residual or relu only with a bias
+ *     x, w -> convolution -> (+ residual) -> (+ bias) -> (relu) -> y
  *
- *     graph -> heuristics -> configurations of engines -> those whose notes are acceptable -> plans                                        */
+ *     Only in this order are there plans that need no compiler; residual and relu only with a bias.
+ *
+ *     graph -> heuristics -> configurations of engines -> those whose notes are acceptable -> plans */
 #include "backend/cuda/cudnn_graph.h"
 
 #include <string.h>
@@ -18,13 +19,15 @@
 /* ---- descriptors ---- */
 
 static cornu_status create(cn_dnn_graph* g, int kind, cn_dnn_descriptor* out) {
-    if (g->part_count == CN_DNN_PARTS) return CN_FAIL(UNSUPPORTED, "a graph of cuDNN has more than %d parts", CN_DNN_PARTS);
+    if (g->part_count == CN_DNN_PARTS)
+        return CN_FAIL(UNSUPPORTED, "a graph of cuDNN has more than %d parts", CN_DNN_PARTS);
     CN_TRY(CN_DNN_OK(g->calls->BackendCreateDescriptor(kind, out)));
     g->parts[g->part_count++] = *out;
     return CORNU_OK;
 }
 
-static cornu_status set(const cn_dnn_graph* g, cn_dnn_descriptor d, int attribute, int type, int64_t count, const void* values) {
+static cornu_status set(const cn_dnn_graph* g, cn_dnn_descriptor d, int attribute, int type, int64_t count,
+                        const void* values) {
     return CN_DNN_OK(g->calls->BackendSetAttribute(d, attribute, type, count, values));
 }
 
@@ -32,10 +35,14 @@ static cornu_status set_part(const cn_dnn_graph* g, cn_dnn_descriptor d, int att
     return set(g, d, attribute, CN_DNN_TYPE_BACKEND_DESCRIPTOR, 1, &part);
 }
 
-static cornu_status finalize(const cn_dnn_graph* g, cn_dnn_descriptor d) { return CN_DNN_OK(g->calls->BackendFinalize(d)); }
+static cornu_status finalize(const cn_dnn_graph* g, cn_dnn_descriptor d) {
+    return CN_DNN_OK(g->calls->BackendFinalize(d));
+}
 
 static int data_type(int dtype) {
-    return dtype == CORNU_FLOAT16 ? CN_DNN_DATA_HALF : dtype == CORNU_BFLOAT16 ? CN_DNN_DATA_BFLOAT16 : CN_DNN_DATA_FLOAT;
+    return dtype == CORNU_FLOAT16    ? CN_DNN_DATA_HALF
+           : dtype == CORNU_BFLOAT16 ? CN_DNN_DATA_BFLOAT16
+                                     : CN_DNN_DATA_FLOAT;
 }
 
 /* A tensor as cuDNN counts it: batch, channels, then space; where each of them lies is said by strides. */
@@ -76,10 +83,12 @@ static cornu_status make_tensor(cn_dnn_graph* g, int64_t id, int type, const sha
     return finalize(g, *out);
 }
 
-static cornu_status make_graph(const cn_dnn_target* target, cn_dnn_graph* g, const cn_dnn_descriptor* operations, int count) {
+static cornu_status make_graph(const cn_dnn_target* target, cn_dnn_graph* g, const cn_dnn_descriptor* operations,
+                               int count) {
     CN_TRY(create(g, CN_DNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, &g->graph));
     CN_TRY(set(g, g->graph, CN_DNN_ATTR_OPERATIONGRAPH_OPS, CN_DNN_TYPE_BACKEND_DESCRIPTOR, count, operations));
-    if (target->handle) CN_TRY(set(g, g->graph, CN_DNN_ATTR_OPERATIONGRAPH_HANDLE, CN_DNN_TYPE_HANDLE, 1, &target->handle));
+    if (target->handle)
+        CN_TRY(set(g, g->graph, CN_DNN_ATTR_OPERATIONGRAPH_HANDLE, CN_DNN_TYPE_HANDLE, 1, &target->handle));
     return finalize(g, g->graph);
 }
 
@@ -97,10 +106,12 @@ typedef struct chain {
 
 static cornu_status make_next(chain* c, cn_dnn_descriptor* out) {
     bool is_last = c->left == 1;
-    return make_tensor(c->g, is_last ? CN_DNN_Y : CN_DNN_VIRTUAL + c->left, is_last ? c->type : CN_DNN_DATA_FLOAT, &c->y, out);
+    return make_tensor(c->g, is_last ? CN_DNN_Y : CN_DNN_VIRTUAL + c->left, is_last ? c->type : CN_DNN_DATA_FLOAT,
+                       &c->y, out);
 }
 
-static cornu_status add_convolution(chain* c, const cn_conv_args* a, int spatial, cn_dnn_descriptor x, cn_dnn_descriptor w) {
+static cornu_status add_convolution(chain* c, const cn_conv_args* a, int spatial, cn_dnn_descriptor x,
+                                    cn_dnn_descriptor w) {
     cn_dnn_graph* g = c->g;
     cn_dnn_descriptor kind, *operation = &c->operations[c->count], y;
     int64_t count = spatial, after[3];
@@ -108,7 +119,8 @@ static cornu_status add_convolution(chain* c, const cn_conv_args* a, int spatial
     float one = 1, zero = 0;
 
     for (int d = 0; d < 3; d++) {
-        after[d] = (a->y_dims[d] - 1) * a->strides[d] + (a->k_dims[d] - 1) * a->dilation[d] + 1 - a->x_dims[d] - a->pad[d];
+        after[d] =
+            (a->y_dims[d] - 1) * a->strides[d] + (a->k_dims[d] - 1) * a->dilation[d] + 1 - a->x_dims[d] - a->pad[d];
         if (after[d] < 0) after[d] = 0; /* cells that no window reaches */
     }
     CN_TRY(create(g, CN_DNN_BACKEND_CONVOLUTION_DESCRIPTOR, &kind));
@@ -159,12 +171,18 @@ static cornu_status add_pointwise(chain* c, int mode, cn_dnn_descriptor b) {
     return CORNU_OK;
 }
 
-static cornu_status make_conv(const cn_dnn_target* target, const cn_conv_args* a, bool bias, bool residual, bool relu, cn_dnn_graph* g) {
+static cornu_status make_conv(const cn_dnn_target* target, const cn_conv_args* a, bool bias, bool residual, bool relu,
+                              cn_dnn_graph* g) {
     static const int64_t ones[3] = {1, 1, 1};
-    const bool flat = a->x_dims[0] == 1 && a->k_dims[0] == 1 && a->y_dims[0] == 1 && a->pad[0] == 0; /* else the slice is padding */
+    const bool flat =
+        a->x_dims[0] == 1 && a->k_dims[0] == 1 && a->y_dims[0] == 1 && a->pad[0] == 0; /* else the slice is padding */
     const int spatial = flat ? 2 : 3, first = 3 - spatial, type = data_type(a->dtype);
-    chain c = {.g = g, .left = 1 + bias + residual + relu, .type = type, .y = channels_last(a->batch, a->filters, a->y_dims + first, spatial)};
-    shape x = channels_last(a->batch, a->channels, a->x_dims + first, spatial), w = channels_last(a->filters, a->channels, a->k_dims + first, spatial);
+    chain c = {.g = g,
+               .left = 1 + bias + residual + relu,
+               .type = type,
+               .y = channels_last(a->batch, a->filters, a->y_dims + first, spatial)};
+    shape x = channels_last(a->batch, a->channels, a->x_dims + first, spatial),
+          w = channels_last(a->filters, a->channels / a->groups, a->k_dims + first, spatial);
     shape b = channels_last(1, a->filters, ones, spatial);
     cn_dnn_descriptor x_tensor, w_tensor, other;
 
@@ -183,7 +201,8 @@ static cornu_status make_conv(const cn_dnn_target* target, const cn_conv_args* a
     return make_graph(target, g, c.operations, c.count);
 }
 
-cornu_status cn_dnn_conv_graph(const cn_dnn_target* target, const cn_conv_args* a, bool bias, bool residual, bool relu, cn_dnn_graph* out) {
+cornu_status cn_dnn_conv_graph(const cn_dnn_target* target, const cn_conv_args* a, bool bias, bool residual, bool relu,
+                               cn_dnn_graph* out) {
     cornu_status st;
 
     *out = (cn_dnn_graph){.calls = target->calls};
@@ -194,12 +213,15 @@ cornu_status cn_dnn_conv_graph(const cn_dnn_target* target, const cn_conv_args* 
 
 /* ---- attention ---- */
 
-static shape dense4(int64_t a, int64_t b, int64_t c, int64_t d) { return (shape){4, {a, b, c, d}, {b * c * d, c * d, d, 1}}; }
+static shape dense4(int64_t a, int64_t b, int64_t c, int64_t d) {
+    return (shape){4, {a, b, c, d}, {b * c * d, c * d, d, 1}};
+}
 
 static cornu_status make_attention(const cn_dnn_target* target, const cn_dnn_attention* a, cn_dnn_graph* g) {
     int type = data_type(a->dtype);
     shape q = dense4(a->batch, a->heads, a->queries, a->depth), k = dense4(a->batch, a->kv_heads, a->keys, a->depth);
-    shape v = dense4(a->batch, a->kv_heads, a->keys, a->width), y = dense4(a->batch, a->heads, a->queries, a->width), one = dense4(1, 1, 1, 1);
+    shape v = dense4(a->batch, a->kv_heads, a->keys, a->width), y = dense4(a->batch, a->heads, a->queries, a->width),
+          one = dense4(1, 1, 1, 1);
     cn_dnn_descriptor operation, tensors[5];
 
     CN_TRY(make_tensor(g, CN_DNN_Q, type, &q, &tensors[0]));
@@ -243,36 +265,42 @@ static bool is_acceptable(int note) {
 }
 
 /* Whether the engine of a configuration is one to be used, by what it says of itself. */
-static cornu_status check_engine(const cn_cudnn_calls* calls, cn_dnn_descriptor engine, cn_dnn_descriptor configuration, bool compiled, bool* is) {
+static cornu_status check_engine(const cn_cudnn_calls* calls, cn_dnn_descriptor engine, cn_dnn_descriptor configuration,
+                                 bool compiled, bool* is) {
     int notes[CN_DNN_NUMERICAL_NOTE_TYPE_COUNT], behaviour[CN_DNN_BEHAVIOR_NOTE_TYPE_COUNT];
     int64_t count = 0;
 
     *is = true;
-    CN_TRY(CN_DNN_OK(calls->BackendGetAttribute(configuration, CN_DNN_ATTR_ENGINECFG_ENGINE, CN_DNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &engine)));
-    CN_TRY(CN_DNN_OK(calls->BackendGetAttribute(engine, CN_DNN_ATTR_ENGINE_NUMERICAL_NOTE, CN_DNN_TYPE_NUMERICAL_NOTE, CN_DNN_NUMERICAL_NOTE_TYPE_COUNT, &count,
-                                                notes)));
+    CN_TRY(CN_DNN_OK(calls->BackendGetAttribute(configuration, CN_DNN_ATTR_ENGINECFG_ENGINE,
+                                                CN_DNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &engine)));
+    CN_TRY(CN_DNN_OK(calls->BackendGetAttribute(engine, CN_DNN_ATTR_ENGINE_NUMERICAL_NOTE, CN_DNN_TYPE_NUMERICAL_NOTE,
+                                                CN_DNN_NUMERICAL_NOTE_TYPE_COUNT, &count, notes)));
     for (int64_t i = 0; i < count && i < CN_DNN_NUMERICAL_NOTE_TYPE_COUNT; i++) *is = *is && is_acceptable(notes[i]);
-    CN_TRY(CN_DNN_OK(calls->BackendGetAttribute(engine, CN_DNN_ATTR_ENGINE_BEHAVIOR_NOTE, CN_DNN_TYPE_BEHAVIOR_NOTE, CN_DNN_BEHAVIOR_NOTE_TYPE_COUNT, &count,
-                                                behaviour)));
+    CN_TRY(CN_DNN_OK(calls->BackendGetAttribute(engine, CN_DNN_ATTR_ENGINE_BEHAVIOR_NOTE, CN_DNN_TYPE_BEHAVIOR_NOTE,
+                                                CN_DNN_BEHAVIOR_NOTE_TYPE_COUNT, &count, behaviour)));
     for (int64_t i = 0; i < count && i < CN_DNN_BEHAVIOR_NOTE_TYPE_COUNT; i++) {
         *is = *is && (compiled || behaviour[i] != CN_DNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION);
     }
     return CORNU_OK;
 }
 
-static cornu_status make_plan(const cn_dnn_target* target, cn_dnn_graph* g, cn_dnn_descriptor configuration, cn_dnn_descriptor* plan, int64_t* workspace) {
+static cornu_status make_plan(const cn_dnn_target* target, cn_dnn_graph* g, cn_dnn_descriptor configuration,
+                              cn_dnn_descriptor* plan, int64_t* workspace) {
     int64_t count;
 
     CN_TRY(create(g, CN_DNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, plan));
-    if (target->handle) CN_TRY(set(g, *plan, CN_DNN_ATTR_EXECUTION_PLAN_HANDLE, CN_DNN_TYPE_HANDLE, 1, &target->handle));
+    if (target->handle)
+        CN_TRY(set(g, *plan, CN_DNN_ATTR_EXECUTION_PLAN_HANDLE, CN_DNN_TYPE_HANDLE, 1, &target->handle));
     else CN_TRY(set_part(g, *plan, CN_DNN_ATTR_EXECUTION_PLAN_DEVICEPROP, target->device));
     CN_TRY(set_part(g, *plan, CN_DNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration));
     CN_TRY(finalize(g, *plan));
-    return CN_DNN_OK(g->calls->BackendGetAttribute(*plan, CN_DNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CN_DNN_TYPE_INT64, 1, &count, workspace));
+    return CN_DNN_OK(g->calls->BackendGetAttribute(*plan, CN_DNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CN_DNN_TYPE_INT64,
+                                                   1, &count, workspace));
 }
 
 /* Makes a plan of a configuration, which it takes over, unless it cannot be made or wants too much memory. */
-static cornu_status try_configuration(const cn_dnn_target* target, const cn_dnn_limits* limits, cn_dnn_graph* g, cn_dnn_descriptor configuration) {
+static cornu_status try_configuration(const cn_dnn_target* target, const cn_dnn_limits* limits, cn_dnn_graph* g,
+                                      cn_dnn_descriptor configuration) {
     cn_dnn_descriptor engine, plan = NULL;
     int64_t workspace = -1;
     int parts = g->part_count;
@@ -289,7 +317,8 @@ static cornu_status try_configuration(const cn_dnn_target* target, const cn_dnn_
         return CORNU_OK;
     }
     while (g->part_count > parts) (void)g->calls->BackendDestroyDescriptor(g->parts[--g->part_count]);
-    return st == CORNU_NO_MEMORY || st == CORNU_DEVICE_LOST ? st : CORNU_OK; /* one engine's failure is not the others' */
+    return st == CORNU_NO_MEMORY || st == CORNU_DEVICE_LOST ? st
+                                                            : CORNU_OK; /* one engine's failure is not the others' */
 }
 
 /* Those of one kind of heuristics. */
@@ -308,7 +337,8 @@ static cornu_status ask(const cn_dnn_target* target, const cn_dnn_limits* limits
     for (; made < MOST_CONFIGURATIONS; made++) {
         CN_STEP(CN_DNN_OK(calls->BackendCreateDescriptor(CN_DNN_BACKEND_ENGINECFG_DESCRIPTOR, &configurations[made])));
     }
-    CN_STEP(CN_DNN_OK(calls->BackendGetAttribute(heuristics, CN_DNN_ATTR_ENGINEHEUR_RESULTS, CN_DNN_TYPE_BACKEND_DESCRIPTOR, made, &count, configurations)));
+    CN_STEP(CN_DNN_OK(calls->BackendGetAttribute(heuristics, CN_DNN_ATTR_ENGINEHEUR_RESULTS,
+                                                 CN_DNN_TYPE_BACKEND_DESCRIPTOR, made, &count, configurations)));
     for (int i = 0; i < made && i < count && g->plan_count < limits->plans; i++) {
         cn_dnn_descriptor configuration = configurations[i];
         configurations[i] = NULL;
@@ -330,7 +360,8 @@ cornu_status cn_dnn_find_plans(const cn_dnn_target* target, const cn_dnn_limits*
     return st == CORNU_UNSUPPORTED ? CORNU_OK : st;
 }
 
-cornu_status cn_dnn_execute(const cn_dnn_graph* graph, cn_dnn_handle_t handle, int plan, const cn_dnn_binding* bindings, int count, void* workspace) {
+cornu_status cn_dnn_execute(const cn_dnn_graph* graph, cn_dnn_handle_t handle, int plan, const cn_dnn_binding* bindings,
+                            int count, void* workspace) {
     const cn_cudnn_calls* calls = graph->calls;
     cn_dnn_descriptor pack = NULL;
     int64_t ids[CN_DNN_VIRTUAL];
@@ -344,9 +375,12 @@ cornu_status cn_dnn_execute(const cn_dnn_graph* graph, cn_dnn_handle_t handle, i
         addresses[bound++] = bindings[i].address;
     }
     CN_STEP(CN_DNN_OK(calls->BackendCreateDescriptor(CN_DNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack)));
-    CN_STEP(CN_DNN_OK(calls->BackendSetAttribute(pack, CN_DNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CN_DNN_TYPE_INT64, bound, ids)));
-    CN_STEP(CN_DNN_OK(calls->BackendSetAttribute(pack, CN_DNN_ATTR_VARIANT_PACK_DATA_POINTERS, CN_DNN_TYPE_VOID_PTR, bound, addresses)));
-    CN_STEP(CN_DNN_OK(calls->BackendSetAttribute(pack, CN_DNN_ATTR_VARIANT_PACK_WORKSPACE, CN_DNN_TYPE_VOID_PTR, 1, &workspace)));
+    CN_STEP(CN_DNN_OK(
+        calls->BackendSetAttribute(pack, CN_DNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CN_DNN_TYPE_INT64, bound, ids)));
+    CN_STEP(CN_DNN_OK(calls->BackendSetAttribute(pack, CN_DNN_ATTR_VARIANT_PACK_DATA_POINTERS, CN_DNN_TYPE_VOID_PTR,
+                                                 bound, addresses)));
+    CN_STEP(CN_DNN_OK(
+        calls->BackendSetAttribute(pack, CN_DNN_ATTR_VARIANT_PACK_WORKSPACE, CN_DNN_TYPE_VOID_PTR, 1, &workspace)));
     CN_STEP(CN_DNN_OK(calls->BackendFinalize(pack)));
     CN_STEP(CN_DNN_OK(calls->BackendExecute(handle, graph->plans[plan], pack)));
 done:

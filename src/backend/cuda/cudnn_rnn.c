@@ -1,8 +1,9 @@
 /* A run, of which the first part follows the weights, which may have changed since:
  *
- *     recurrent kernel [U, gates U]  ->  the weight space's matrices, one [U, U] a gate, each turned round; recurrent bias -> its biases
- *     cudnnRNNForward                ->  scratch: outputs [B, T, U], h [B, U], c [B, U], the library's own
- *     outputs, h, c                  ->  y [B, rows, U]
+ *     recurrent kernel [U, gates U]   to the weight space's matrices, one [U, U] a gate, each turned round
+ *     recurrent bias                  to its biases
+ *     cudnnRNNForward                 to scratch: outputs [B, T, U], h [B, U], c [B, U], the library's own
+ *     outputs, h, c                   to y [B, rows, U]
  *
  * Input matrices and input biases of the weight space are written once. */
 #include "backend/cuda/cudnn_rnn.h"
@@ -27,7 +28,8 @@ struct cn_dnn_recurrence {
     char* weights; /* of the device; behind them, aligned, the length of each sequence */
     size_t weight_bytes, work_bytes;
     int gates;
-    uint64_t matrices[MOST_GATES], biases[MOST_GATES]; /* of the recurrent product, Keras's order of gates: bytes into the weights */
+    uint64_t matrices[MOST_GATES],
+        biases[MOST_GATES]; /* of the recurrent product, Keras's order of gates: bytes into the weights */
 };
 
 static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
@@ -42,7 +44,9 @@ bool cn_dnn_rnn_fits(const cn_rnn_args* a, bool mask) {
 }
 
 /* Bytes of one dtype. */
-static uint64_t bytes_of(const cn_rnn_args* a, int64_t elements) { return (uint64_t)elements * cornu_dtype_size((cornu_dtype)a->dtype); }
+static uint64_t bytes_of(const cn_rnn_args* a, int64_t elements) {
+    return (uint64_t)elements * cornu_dtype_size((cornu_dtype)a->dtype);
+}
 
 /* Places in the scratch. */
 typedef struct layout {
@@ -50,7 +54,8 @@ typedef struct layout {
 } layout;
 
 static layout layout_of(const cn_rnn_args* a) {
-    uint64_t state = aligned(bytes_of(a, a->batch * a->units)), outputs = aligned(bytes_of(a, a->batch * a->steps * a->units));
+    uint64_t state = aligned(bytes_of(a, a->batch * a->units)),
+             outputs = aligned(bytes_of(a, a->batch * a->steps * a->units));
     return (layout){outputs, outputs + state, outputs + 2 * state};
 }
 
@@ -62,7 +67,11 @@ uint64_t cn_dnn_rnn_scratch(const cn_rnn_args* a) {
 
 /* ---- descriptors ---- */
 
-static int data_type(int dtype) { return dtype == CORNU_FLOAT16 ? CN_DNN_DATA_HALF : dtype == CORNU_BFLOAT16 ? CN_DNN_DATA_BFLOAT16 : CN_DNN_DATA_FLOAT; }
+static int data_type(int dtype) {
+    return dtype == CORNU_FLOAT16    ? CN_DNN_DATA_HALF
+           : dtype == CORNU_BFLOAT16 ? CN_DNN_DATA_BFLOAT16
+                                     : CN_DNN_DATA_FLOAT;
+}
 
 /* Of each sequence; the caller frees them. NULL without memory. */
 static int32_t* lengths_of(const cn_rnn_args* a) {
@@ -77,33 +86,42 @@ static cornu_status describe_data(cn_dnn_recurrence* r, const cn_rnn_args* a, in
 
     if (!lengths) return CN_NO_MEMORY((size_t)a->batch * sizeof *lengths);
     CN_STEP(CN_DNN_OK(r->calls->CreateRNNDataDescriptor(out)));
-    CN_STEP(CN_DNN_OK(r->calls->SetRNNDataDescriptor(*out, data_type(a->dtype), CN_DNN_RNN_DATA_LAYOUT_BATCH_MAJOR_UNPACKED, (int)a->steps, (int)a->batch,
-                                                     (int)size, lengths, NULL)));
+    CN_STEP(
+        CN_DNN_OK(r->calls->SetRNNDataDescriptor(*out, data_type(a->dtype), CN_DNN_RNN_DATA_LAYOUT_BATCH_MAJOR_UNPACKED,
+                                                 (int)a->steps, (int)a->batch, (int)size, lengths, NULL)));
 done:
     cn_free(lengths);
     return st;
 }
 
 static cornu_status describe(cn_dnn_recurrence* r, cn_dnn_handle_t handle, const cn_rnn_args* a, int algorithm) {
-    static const int algorithms[CN_DNN_RNN_WAYS] = {CN_DNN_RNN_ALGO_STANDARD, CN_DNN_RNN_ALGO_PERSIST_STATIC, CN_DNN_RNN_ALGO_PERSIST_STATIC_SMALL_H};
-    int cell = a->cell == CN_CELL_LSTM ? CN_DNN_LSTM : a->cell == CN_CELL_GRU ? CN_DNN_GRU : a->act.fn == CN_EW_relu ? CN_DNN_RNN_RELU : CN_DNN_RNN_TANH;
-    int math = a->dtype == CORNU_FLOAT32 ? CN_DNN_FMA_MATH : CN_DNN_TENSOR_OP_MATH; /* recurrences of float32 are never rounded to TF32 */
+    static const int algorithms[CN_DNN_RNN_WAYS] = {CN_DNN_RNN_ALGO_STANDARD, CN_DNN_RNN_ALGO_PERSIST_STATIC,
+                                                    CN_DNN_RNN_ALGO_PERSIST_STATIC_SMALL_H};
+    int cell = a->cell == CN_CELL_LSTM   ? CN_DNN_LSTM
+               : a->cell == CN_CELL_GRU  ? CN_DNN_GRU
+               : a->act.fn == CN_EW_relu ? CN_DNN_RNN_RELU
+                                         : CN_DNN_RNN_TANH;
+    int math = a->dtype == CORNU_FLOAT32 ? CN_DNN_FMA_MATH
+                                         : CN_DNN_TENSOR_OP_MATH; /* recurrences of float32 are never rounded to TF32 */
     int dims[3] = {1, (int)a->batch, (int)a->units}, strides[3] = {(int)(a->batch * a->units), (int)a->units, 1};
     size_t reserve = 0;
 
     CN_TRY(CN_DNN_OK(r->calls->CreateDropoutDescriptor(&r->dropout)));
     CN_TRY(CN_DNN_OK(r->calls->SetDropoutDescriptor(r->dropout, handle, 0.0f, NULL, 0, 0)));
     CN_TRY(CN_DNN_OK(r->calls->CreateRNNDescriptor(&r->rnn)));
-    CN_TRY(CN_DNN_OK(r->calls->SetRNNDescriptor_v8(r->rnn, algorithms[algorithm], cell, CN_DNN_RNN_DOUBLE_BIAS, CN_DNN_UNIDIRECTIONAL, CN_DNN_LINEAR_INPUT,
-                                                   data_type(a->dtype), CN_DNN_DATA_FLOAT, math, (int32_t)(a->units * r->gates), (int32_t)a->units,
-                                                   (int32_t)a->units, 1, r->dropout, CN_DNN_RNN_PADDED_IO_ENABLED)));
+    CN_TRY(CN_DNN_OK(r->calls->SetRNNDescriptor_v8(
+        r->rnn, algorithms[algorithm], cell, CN_DNN_RNN_DOUBLE_BIAS, CN_DNN_UNIDIRECTIONAL, CN_DNN_LINEAR_INPUT,
+        data_type(a->dtype), CN_DNN_DATA_FLOAT, math, (int32_t)(a->units * r->gates), (int32_t)a->units,
+        (int32_t)a->units, 1, r->dropout, CN_DNN_RNN_PADDED_IO_ENABLED)));
     CN_TRY(describe_data(r, a, a->units * r->gates, &r->x));
     CN_TRY(describe_data(r, a, a->units, &r->y));
     CN_TRY(CN_DNN_OK(r->calls->CreateTensorDescriptor(&r->state)));
     CN_TRY(CN_DNN_OK(r->calls->SetTensorNdDescriptor(r->state, data_type(a->dtype), 3, dims, strides)));
-    CN_TRY(CN_DNN_OK(r->calls->GetRNNTempSpaceSizes(handle, r->rnn, CN_DNN_FWD_MODE_INFERENCE, r->x, &r->work_bytes, &reserve)));
+    CN_TRY(CN_DNN_OK(
+        r->calls->GetRNNTempSpaceSizes(handle, r->rnn, CN_DNN_FWD_MODE_INFERENCE, r->x, &r->work_bytes, &reserve)));
     CN_TRY(CN_DNN_OK(r->calls->GetRNNWeightSpaceSize(handle, r->rnn, &r->weight_bytes)));
-    if (layout_of(a).work + r->work_bytes > cn_dnn_rnn_scratch(a)) return CN_FAIL(UNSUPPORTED, "cuDNN asks for %zu bytes of work space", r->work_bytes);
+    if (layout_of(a).work + r->work_bytes > cn_dnn_rnn_scratch(a))
+        return CN_FAIL(UNSUPPORTED, "cuDNN asks for %zu bytes of work space", r->work_bytes);
     return CORNU_OK;
 }
 
@@ -113,7 +131,8 @@ static cornu_status describe(cn_dnn_recurrence* r, cn_dnn_handle_t handle, const
 static int matrix_of(const cn_rnn_args* a, int g) { return a->cell == CN_CELL_GRU && g < 2 ? 1 - g : g; }
 
 /* Where a matrix and its bias begin, checked to be dense and of the size that is expected. */
-static cornu_status locate(cn_dnn_recurrence* r, cn_dnn_handle_t handle, int matrix, int64_t rows, int64_t columns, uint64_t* at, uint64_t* bias_at) {
+static cornu_status locate(cn_dnn_recurrence* r, cn_dnn_handle_t handle, int matrix, int64_t rows, int64_t columns,
+                           uint64_t* at, uint64_t* bias_at) {
     cn_dnn_tensor_t m = NULL, b = NULL;
     void *m_address = NULL, *b_address = NULL;
     int type, ndim = 0, dims[3] = {0}, strides[3] = {0};
@@ -121,9 +140,11 @@ static cornu_status locate(cn_dnn_recurrence* r, cn_dnn_handle_t handle, int mat
 
     CN_STEP(CN_DNN_OK(r->calls->CreateTensorDescriptor(&m)));
     CN_STEP(CN_DNN_OK(r->calls->CreateTensorDescriptor(&b)));
-    CN_STEP(CN_DNN_OK(r->calls->GetRNNWeightParams(handle, r->rnn, 0, r->weight_bytes, r->weights, matrix, m, &m_address, b, &b_address)));
+    CN_STEP(CN_DNN_OK(r->calls->GetRNNWeightParams(handle, r->rnn, 0, r->weight_bytes, r->weights, matrix, m,
+                                                   &m_address, b, &b_address)));
     CN_STEP(CN_DNN_OK(r->calls->GetTensorNdDescriptor(m, 3, &type, &ndim, dims, strides)));
-    if (!m_address || !b_address || ndim != 3 || dims[1] != rows || dims[2] != columns || strides[2] != 1 || strides[1] != columns) {
+    if (!m_address || !b_address || ndim != 3 || dims[1] != rows || dims[2] != columns || strides[2] != 1 ||
+        strides[1] != columns) {
         st = CN_FAIL(UNSUPPORTED, "cuDNN lays matrix %d of a recurrent layer out in another way than is known", matrix);
         goto done;
     }
@@ -136,8 +157,10 @@ done:
 }
 
 /* The input matrices of all gates, made on the host and copied. */
-static cornu_status write_inputs(cn_dnn_recurrence* r, cn_dnn_handle_t handle, const cn_rnn_args* a, cudaStream_t stream) {
-    const uint64_t size = cornu_dtype_size((cornu_dtype)a->dtype), columns = (uint64_t)(a->units * r->gates), bytes = (uint64_t)a->units * columns * size;
+static cornu_status write_inputs(cn_dnn_recurrence* r, cn_dnn_handle_t handle, const cn_rnn_args* a,
+                                 cudaStream_t stream) {
+    const uint64_t size = cornu_dtype_size((cornu_dtype)a->dtype), columns = (uint64_t)(a->units * r->gates),
+                   bytes = (uint64_t)a->units * columns * size;
     const float one = 1;
     char* picks = cn_alloc_zero(1, bytes);
     cornu_status st = CORNU_OK;
@@ -148,7 +171,9 @@ static cornu_status write_inputs(cn_dnn_recurrence* r, cn_dnn_handle_t handle, c
         uint64_t at, bias_at;
         memset(picks, 0, bytes);
         for (int64_t u = 0; u < a->units; u++) {
-            CN_STEP(cn_dtype_convert((cornu_dtype)a->dtype, picks + ((uint64_t)u * columns + (uint64_t)(g * a->units + u)) * size, CORNU_FLOAT32, &one, 1));
+            CN_STEP(cn_dtype_convert((cornu_dtype)a->dtype,
+                                     picks + ((uint64_t)u * columns + (uint64_t)(g * a->units + u)) * size,
+                                     CORNU_FLOAT32, &one, 1));
         }
         CN_STEP(locate(r, handle, matrix_of(a, g), a->units, a->units * r->gates, &at, &bias_at));
         CN_STEP(locate(r, handle, r->gates + matrix_of(a, g), a->units, a->units, &r->matrices[g], &r->biases[g]));
@@ -165,7 +190,8 @@ static cornu_status write_lengths(cn_dnn_recurrence* r, const cn_rnn_args* a, cu
     cornu_status st = CORNU_OK;
 
     if (!lengths) return CN_NO_MEMORY((size_t)a->batch * sizeof *lengths);
-    CN_STEP(CN_CUDA_OK(cn_calls()->MemcpyAsync(r->weights + aligned(r->weight_bytes), lengths, (size_t)a->batch * sizeof *lengths, cudaMemcpyDefault, stream)));
+    CN_STEP(CN_CUDA_OK(cn_calls()->MemcpyAsync(r->weights + aligned(r->weight_bytes), lengths,
+                                               (size_t)a->batch * sizeof *lengths, cudaMemcpyDefault, stream)));
     CN_STEP(CN_CUDA_OK(cn_calls()->StreamSynchronize(stream)));
 done:
     cn_free(lengths);
@@ -187,7 +213,8 @@ cornu_status cn_dnn_rnn_create(cn_cuda_executable* e, const cn_rnn_args* a, int 
     r->gates = cn_rnn_gate_count(a->cell);
     CN_STEP(CN_DNN_OK(r->calls->SetStream(handle, e->frame.queue.stream)));
     CN_STEP(describe(r, handle, a, algorithm));
-    CN_STEP(CN_CUDA_OK(cn_calls()->Malloc((void**)&r->weights, aligned(r->weight_bytes) + (size_t)a->batch * sizeof(int32_t))));
+    CN_STEP(CN_CUDA_OK(
+        cn_calls()->Malloc((void**)&r->weights, aligned(r->weight_bytes) + (size_t)a->batch * sizeof(int32_t))));
     e->dnn_bytes += r->weight_bytes;
     CN_STEP(write_lengths(r, a, e->frame.queue.stream));
     CN_STEP(write_inputs(r, handle, a, e->frame.queue.stream));
@@ -218,21 +245,25 @@ static cornu_status copy_weights(const cn_dnn_recurrence* r, const cn_rnn_args* 
     const int size = (int)cornu_dtype_size((cornu_dtype)a->dtype);
 
     for (int g = 0; g < r->gates; g++) {
-        cn_strided_copy_args turned = {.x = a->kernel, .y = r->weights + r->matrices[g], .size = size, .ndim = 2, .base = g * a->units};
+        cn_strided_copy_args turned = {
+            .x = a->kernel, .y = r->weights + r->matrices[g], .size = size, .ndim = 2, .base = g * a->units};
         turned.dims[0] = turned.dims[1] = a->units;
         turned.strides[0] = 1;
         turned.strides[1] = a->units * r->gates;
         CN_CUDA(cn_k_strided_copy(&frame->queue, &turned));
         if (!a->bias) continue;
-        CN_CUDA(cn_calls()->MemcpyAsync(r->weights + r->biases[g], (const char*)a->bias + bytes_of(a, g * a->units), bytes_of(a, a->units),
-                                        cudaMemcpyDeviceToDevice, frame->queue.stream));
+        CN_CUDA(cn_calls()->MemcpyAsync(r->weights + r->biases[g], (const char*)a->bias + bytes_of(a, g * a->units),
+                                        bytes_of(a, a->units), cudaMemcpyDeviceToDevice, frame->queue.stream));
     }
     return CORNU_OK;
 }
 
 static cornu_status join_results(const cn_rnn_args* a, const char* scratch, const cn_cuda_frame* frame) {
     const layout at = layout_of(a);
-    cn_concat_args join = {.y = a->y, .size = (int)cornu_dtype_size((cornu_dtype)a->dtype), .count = a->cell == CN_CELL_LSTM ? 3 : 2, .outer = a->batch,
+    cn_concat_args join = {.y = a->y,
+                           .size = (int)cornu_dtype_size((cornu_dtype)a->dtype),
+                           .count = a->cell == CN_CELL_LSTM ? 3 : 2,
+                           .outer = a->batch,
                            .row = a->rows * a->units};
 
     join.x[0] = a->sequences ? scratch : scratch + at.h; /* the last output is the last state */
@@ -253,8 +284,9 @@ cornu_status cn_dnn_rnn_run(const cn_dnn_recurrence* r, const cn_rnn_args* a, co
 
     CN_TRY(CN_DNN_OK(r->calls->SetStream(handle, frame->queue.stream)));
     CN_TRY(copy_weights(r, a, frame));
-    CN_TRY(CN_DNN_OK(r->calls->RNNForward(handle, r->rnn, CN_DNN_FWD_MODE_INFERENCE, lengths, r->x, a->z, r->y, scratch, r->state, a->h, scratch + at.h,
-                                          lstm ? r->state : NULL, lstm ? a->c : NULL, lstm ? scratch + at.c : NULL, r->weight_bytes, r->weights, r->work_bytes,
+    CN_TRY(CN_DNN_OK(r->calls->RNNForward(handle, r->rnn, CN_DNN_FWD_MODE_INFERENCE, lengths, r->x, a->z, r->y, scratch,
+                                          r->state, a->h, scratch + at.h, lstm ? r->state : NULL, lstm ? a->c : NULL,
+                                          lstm ? scratch + at.c : NULL, r->weight_bytes, r->weights, r->work_bytes,
                                           r->work_bytes ? scratch + at.work : NULL, 0, NULL)));
     return join_results(a, scratch, frame);
 }

@@ -1,4 +1,5 @@
-/* Attention. Ways: the general kernel and that of narrow heads, the guess first; of long sequences in halves without a mask, a plan of cuDNN. */
+/* Attention. Ways: the general kernel and that of narrow heads, the guess first; of long sequences in halves without a
+ * mask, a plan of cuDNN. */
 #include <stdio.h>
 
 #include "backend/cuda/cudnn.h"
@@ -15,13 +16,17 @@ typedef struct attention_step {
 } attention_step;
 
 /* The other way is that of narrow heads. Few keys and queries in float32 leave most of a larger tile empty. */
-static int general_way(const cn_attention_args* a) { return a->dtype == CORNU_FLOAT32 && a->keys <= 32 && a->queries <= 16 ? 0 : 1; }
+static int general_way(const cn_attention_args* a) {
+    return a->dtype == CORNU_FLOAT32 && a->keys <= 32 && a->queries <= 16 ? 0 : 1;
+}
 
 /* ---- by cuDNN ---- */
 
 static bool fits_dnn(const cn_cuda_executable* e, const cn_attention_args* a, bool mask) {
-    bool halves = a->dtype == CORNU_FLOAT16 || a->dtype == CORNU_BFLOAT16, widths = a->depth % DNN_MULTIPLE == 0 && a->width % DNN_MULTIPLE == 0;
-    return halves && widths && !mask && !a->causal && a->keys >= DNN_KEYS && a->depth <= DNN_DEPTH && a->width <= DNN_DEPTH && cn_cuda_has_dnn(e);
+    bool halves = a->dtype == CORNU_FLOAT16 || a->dtype == CORNU_BFLOAT16,
+         widths = a->depth % DNN_MULTIPLE == 0 && a->width % DNN_MULTIPLE == 0;
+    return halves && widths && !mask && !a->causal && a->keys >= DNN_KEYS && a->depth <= DNN_DEPTH &&
+           a->width <= DNN_DEPTH && cn_cuda_has_dnn(e);
 }
 
 static cornu_status make_graph(const cn_dnn_target* target, const void* args, cn_dnn_graph* out) {
@@ -52,16 +57,21 @@ static cornu_status launch_attention(const cn_cuda_step* step, const cn_cuda_fra
     a.y = cn_cuda_out(step, frame);
     if (step->way == s->plan_way) {
         float scale = (float)a.scale;
-        const cn_dnn_binding bindings[] = {{CN_DNN_Q, a.q}, {CN_DNN_K, a.k}, {CN_DNN_V, a.v}, {CN_DNN_SCALE, &scale}, {CN_DNN_Y, a.y}};
+        const cn_dnn_binding bindings[] = {
+            {CN_DNN_Q, a.q}, {CN_DNN_K, a.k}, {CN_DNN_V, a.v}, {CN_DNN_SCALE, &scale}, {CN_DNN_Y, a.y}};
         return cn_cuda_dnn_run(frame, s->graph, 0, bindings, 5);
     }
-    if (!cn_attention_is_narrow(&a) || step->way == general_way(&a)) return CN_CUDA_OK(cn_k_attention(&frame->queue, &a));
-    return CN_CUDA_OK(a.dtype == CORNU_FLOAT32 ? cn_k_attention_tile(&frame->queue, &a) : cn_k_attention_tensor(&frame->queue, &a));
+    if (!cn_attention_is_narrow(&a) || step->way == general_way(&a))
+        return CN_CUDA_OK(cn_k_attention(&frame->queue, &a));
+    return CN_CUDA_OK(a.dtype == CORNU_FLOAT32 ? cn_k_attention_tile(&frame->queue, &a)
+                                               : cn_k_attention_tensor(&frame->queue, &a));
 }
 
 static void name_way(const cn_cuda_step* step, int way, char* text) {
     const attention_step* s = step->data;
-    const char* name = way == s->plan_way ? "cuDNN" : way == general_way(&s->args) ? "general kernel" : "kernel for narrow heads";
+    const char* name = way == s->plan_way             ? "cuDNN"
+                       : way == general_way(&s->args) ? "general kernel"
+                                                      : "kernel for narrow heads";
 
     (void)snprintf(text, CN_CUDA_WAY_TEXT, "%s", name);
 }
@@ -100,9 +110,10 @@ cornu_status cn_cuda_prepare_attention(cn_cuda_executable* e, cn_cuda_step* step
     }
     if (step->ways == 1) return CORNU_OK;
     step->name_way = name_way;
-    step->problem = cn_arena_format(&e->arena, "attention %s %lld of %lld/%lld heads %lldx%lldx%lldx%lld%s%s cudnn %zu", cornu_dtype_name((cornu_dtype)a->dtype),
-                                    (long long)a->batch, (long long)a->heads, (long long)a->kv_heads, (long long)a->queries, (long long)a->keys,
-                                    (long long)a->depth, (long long)a->width, a->causal ? " causal" : "", mask ? " mask" : "",
-                                    s->plan_way >= 0 ? cn_dnn_version() : 0);
+    step->problem = cn_arena_format(&e->arena, "attention %s %lld of %lld/%lld heads %lldx%lldx%lldx%lld%s%s cudnn %zu",
+                                    cornu_dtype_name((cornu_dtype)a->dtype), (long long)a->batch, (long long)a->heads,
+                                    (long long)a->kv_heads, (long long)a->queries, (long long)a->keys,
+                                    (long long)a->depth, (long long)a->width, a->causal ? " causal" : "",
+                                    mask ? " mask" : "", s->plan_way >= 0 ? cn_dnn_version() : 0);
     return step->problem ? CORNU_OK : CN_NO_MEMORY(sizeof *a);
 }

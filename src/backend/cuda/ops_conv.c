@@ -106,8 +106,8 @@ static cn_act left_act(const cn_cuda_executable* e, cn_id value) {
 
 static bool has_input(const cn_node* node, int k) { return node->input_count > k && node->inputs[k] != CN_NONE; }
 
-/* What it has plans for without a compiler: products alone, or residual (or none), bias and relu (or none) behind them, in this order. Other
- * activations, and relu without a bias, follow by a kernel of our own. */
+/* What it has plans for without a compiler: products alone, or residual (or none), bias and relu (or none) behind them,
+ * in this order. Other activations, and relu without a bias, follow by a kernel of our own. */
 static bool has_relu(const cn_node* node) { return node->attr.conv.act.fn == CN_EW_relu && has_input(node, 2); }
 
 /* Only where the products go through tensor cores, as the guess's do: strict float32 has no plans. */
@@ -116,7 +116,8 @@ static bool fits_dnn(const cn_cuda_executable* e, const cn_node* node, const cn_
     if (has_input(node, 3) && !has_input(node, 2)) return false;
     for (int d = 0; d < 3; d++) {
         int64_t reach = (a->y_dims[d] - 1) * a->strides[d] + (a->k_dims[d] - 1) * a->dilation[d] + 1;
-        if (a->pad[d] < 0 || a->x_dims[d] + a->pad[d] - reach >= a->strides[d]) return false; /* x is cut off in front or behind */
+        if (a->pad[d] < 0 || a->x_dims[d] + a->pad[d] - reach >= a->strides[d])
+            return false; /* x is cut off in front or behind */
     }
     return (tf32 || a->dtype != CORNU_FLOAT32) && kernel->kind == CN_PLACE_CONSTANT && cn_cuda_has_dnn(e);
 }
@@ -125,7 +126,8 @@ static cornu_status make_graph(const cn_dnn_target* target, const void* args, cn
     const cn_cuda_step* step = args;
     const conv_step* s = step->data;
 
-    return cn_dnn_conv_graph(target, &s->args, has_input(step->node, 2), has_input(step->node, 3), has_relu(step->node), out);
+    return cn_dnn_conv_graph(target, &s->args, has_input(step->node, 2), has_input(step->node, 3), has_relu(step->node),
+                             out);
 }
 
 static cornu_status take(cn_cuda_executable* e, cn_cuda_step* step) {
@@ -141,8 +143,13 @@ static cornu_status take(cn_cuda_executable* e, cn_cuda_step* step) {
 
 static cornu_status launch_dnn(const cn_cuda_step* step, const cn_cuda_frame* frame, const cn_conv_args* a) {
     const conv_step* s = step->data;
-    const cn_dnn_binding bindings[] = {{CN_DNN_X, a->x}, {CN_DNN_W, a->kernel}, {CN_DNN_BIAS, a->bias}, {CN_DNN_RESIDUAL, a->residual}, {CN_DNN_Y, a->y}};
-    cn_bias_act_args rest = {.dtype = a->dtype, .x = a->y, .y = a->y, .columns = a->filters, .rows = cn_conv_rows(a), .act = a->act};
+    const cn_dnn_binding bindings[] = {{CN_DNN_X, a->x},
+                                       {CN_DNN_W, a->kernel},
+                                       {CN_DNN_BIAS, a->bias},
+                                       {CN_DNN_RESIDUAL, a->residual},
+                                       {CN_DNN_Y, a->y}};
+    cn_bias_act_args rest = {
+        .dtype = a->dtype, .x = a->y, .y = a->y, .columns = a->filters, .rows = cn_conv_rows(a), .act = a->act};
 
     CN_TRY(cn_cuda_dnn_run(frame, s->graph, step->way - s->tiles.count, bindings, 5));
     return a->act.fn == CN_EW_copy || has_relu(step->node) ? CORNU_OK : CN_CUDA_OK(cn_k_bias_act(&frame->queue, &rest));
@@ -176,10 +183,13 @@ static cornu_status launch(const cn_cuda_step* step, const cn_cuda_frame* frame)
 /* ---- ways ---- */
 
 static void name_way(const cn_cuda_step* step, int way, char* text) {
-    static const char* const spans[CN_DEPTHWISE_SPANS] = {[CN_DEPTHWISE_ONE] = "a cell a thread", [CN_DEPTHWISE_FOUR] = "four cells a thread"};
+    static const char* const spans[CN_DEPTHWISE_SPANS] = {
+        [CN_DEPTHWISE_ONE] = "a cell a thread", [CN_DEPTHWISE_FOUR] = "four cells a thread"};
     const conv_step* s = step->data;
 
-    if (s->depthwise) (void)snprintf(text, CN_CUDA_WAY_TEXT, "%s", spans[way == 0 ? (int)s->guess : CN_DEPTHWISE_SPANS - 1 - (int)s->guess]);
+    if (s->depthwise)
+        (void)snprintf(text, CN_CUDA_WAY_TEXT, "%s",
+                       spans[way == 0 ? (int)s->guess : CN_DEPTHWISE_SPANS - 1 - (int)s->guess]);
     else if (way < s->tiles.count) cn_tile_way_name(&s->tiles.ways[way], text);
     else (void)snprintf(text, CN_CUDA_WAY_TEXT, "cuDNN %d", way - s->tiles.count);
 }
@@ -198,8 +208,8 @@ static cornu_status describe(cn_cuda_executable* e, cn_cuda_step* step, const co
     if (!text) return CN_NO_MEMORY(sizeof *s);
     step->name_way = name_way;
     step->problem = cn_arena_format(
-        &e->arena, "%s strides %lld %lld %lld dilation %lld %lld %lld pad %lld %lld %lld act %d %g %g %g%s%s cudnn %zu", text,
-        (long long)strides[0], (long long)strides[1], (long long)strides[2], (long long)dilation[0],
+        &e->arena, "%s strides %lld %lld %lld dilation %lld %lld %lld pad %lld %lld %lld act %d %g %g %g%s%s cudnn %zu",
+        text, (long long)strides[0], (long long)strides[1], (long long)strides[2], (long long)dilation[0],
         (long long)dilation[1], (long long)dilation[2], (long long)pad[0], (long long)pad[1], (long long)pad[2],
         a->act.fn, a->act.p, a->act.q, a->act.r, cn_cuda_input_type(e, step->node, 2) ? " bias" : "",
         cn_cuda_input_type(e, step->node, 3) ? " residual" : "", s->plans > 0 ? cn_dnn_version() : 0);
@@ -209,7 +219,8 @@ static cornu_status describe(cn_cuda_executable* e, cn_cuda_step* step, const co
 static cornu_status find_tiles(cn_cuda_executable* e, cn_cuda_step* step, conv_step* s) {
     const cn_conv_args* a = &s->args;
     bool tf32 = cn_cuda_compute_of(e, step->node, cn_conv_rows(a), a->filters, cn_conv_inner(a)) == CN_COMPUTE_TF32;
-    int64_t elements = cn_conv_rows(a) * a->filters + a->filters * cn_conv_inner(a) + a->batch * a->channels * a->x_dims[0] * a->x_dims[1] * a->x_dims[2];
+    int64_t elements = cn_conv_rows(a) * a->filters + a->filters * cn_conv_inner(a) +
+                       a->batch * a->channels * a->x_dims[0] * a->x_dims[1] * a->x_dims[2];
 
     if (fits_dnn(e, step->node, a, tf32)) {
         CN_TRY(cn_cuda_weight(e, step->node, 1, CN_CUDA_FILTERS, &s->slot));

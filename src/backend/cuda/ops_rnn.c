@@ -46,7 +46,8 @@ static void destroy(cn_cuda_step* step) {
 
 /* Functions that the kernel with the weights in registers has in place. */
 static bool is_usual(const cn_act* act) {
-    return act->fn == CN_EW_tanh || act->fn == CN_EW_sigmoid || act->fn == CN_EW_relu || act->fn == CN_EW_hard_sigmoid || act->fn == CN_EW_copy;
+    return act->fn == CN_EW_tanh || act->fn == CN_EW_sigmoid || act->fn == CN_EW_relu ||
+           act->fn == CN_EW_hard_sigmoid || act->fn == CN_EW_copy;
 }
 
 /* How many blocks of the team's kernel the device holds at once. */
@@ -79,8 +80,10 @@ static cornu_status make_team(cn_cuda_executable* e, cn_rnn_args* a) {
 }
 
 static void name_way(const cn_cuda_step* step, int way, char* text) {
-    static const char* const names[CN_RNN_WAYS] = {[CN_RNN_HELD] = "weights in a block's registers", [CN_RNN_TEAM] = "weights in several blocks' registers",
-                                                   [CN_RNN_ROWS] = "weights from the cache", [CN_RNN_STEPS] = "a launch a step"};
+    static const char* const names[CN_RNN_WAYS] = {[CN_RNN_HELD] = "weights in a block's registers",
+                                                   [CN_RNN_TEAM] = "weights in several blocks' registers",
+                                                   [CN_RNN_ROWS] = "weights from the cache",
+                                                   [CN_RNN_STEPS] = "a launch a step"};
     static const char* const algorithms[CN_DNN_RNN_WAYS] = {"standard", "persistent", "persistent, few units"};
     const rnn_step* s = step->data;
 
@@ -91,7 +94,8 @@ static void name_way(const cn_cuda_step* step, int way, char* text) {
 static cornu_status describe_ways(cn_cuda_executable* e, cn_cuda_step* step, rnn_step* s) {
     const cn_rnn_attr* attr = &step->node->attr.rnn;
     const cn_rnn_args* a = &s->args;
-    const bool mask = cn_cuda_input_type(e, step->node, 5) != NULL, dnn = cn_dnn_rnn_fits(a, mask) && cn_cuda_has_dnn(e);
+    const bool mask = cn_cuda_input_type(e, step->node, 5) != NULL,
+               dnn = cn_dnn_rnn_fits(a, mask) && cn_cuda_has_dnn(e);
 
     s->own = cn_rnn_find_ways(a, is_usual(&attr->act) && is_usual(&attr->gate), s->ways);
     if (dnn) {
@@ -101,10 +105,11 @@ static cornu_status describe_ways(cn_cuda_executable* e, cn_cuda_step* step, rnn
     }
     if (s->own == 1 && !dnn) return CORNU_OK;
     step->name_way = name_way;
-    step->problem = cn_arena_format(&e->arena, "rnn %s cell %d [%lld, %lld, %lld] act %d gate %d%s%s%s cudnn %zu", cornu_dtype_name((cornu_dtype)a->dtype), (int)a->cell,
-                                    (long long)a->batch, (long long)a->steps, (long long)a->units, (int)attr->act.fn, (int)attr->gate.fn,
-                                    a->cell == CN_CELL_GRU && !a->reset_after ? " resets first" : "", a->sequences ? " sequences" : "",
-                                    mask ? " mask" : "", dnn ? cn_dnn_version() : 0);
+    step->problem = cn_arena_format(&e->arena, "rnn %s cell %d [%lld, %lld, %lld] act %d gate %d%s%s%s cudnn %zu",
+                                    cornu_dtype_name((cornu_dtype)a->dtype), (int)a->cell, (long long)a->batch,
+                                    (long long)a->steps, (long long)a->units, (int)attr->act.fn, (int)attr->gate.fn,
+                                    a->cell == CN_CELL_GRU && !a->reset_after ? " resets first" : "",
+                                    a->sequences ? " sequences" : "", mask ? " mask" : "", dnn ? cn_dnn_version() : 0);
     if (!step->problem) return CN_NO_MEMORY(sizeof *s);
     step->ways = s->own + (dnn ? CN_DNN_RNN_WAYS : 0);
     return CORNU_OK;
