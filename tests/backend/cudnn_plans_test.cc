@@ -139,9 +139,9 @@ cn_conv_args image(cornu_dtype dtype, int64_t batch, int64_t size, int64_t chann
 
 }  // namespace
 
-// Under AddressSanitizer: some queries leave 192 bytes behind inside the library. Our own leaks show in the accounts of
-// its stand-in.
-extern "C" const char* __lsan_default_suppressions() { return "leak:libcudnn"; }
+// Under AddressSanitizer: the library leaves memory behind in parts of itself that it has closed by then. What we
+// forget to give back shows in the accounts of its stand-in.
+extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 
 // What calls.c does of it in the plug-in.
 extern "C" cornu_status cn_dnn_check(cn_dnn_status error, const char* call, const char*, int) {
