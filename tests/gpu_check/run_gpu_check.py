@@ -110,7 +110,7 @@ def check_results(found):
     check_answers([r for r in found["rates.json"] if "question" in r])
     assert found["profiles.json"][-1]["profile"], "no profile"
     summary = found["summary.md"]
-    for words in ("| small |", "| mlp | cuda |", "| 50 | true | 49 |", "| dense 2 x 40 by 40 x 13 | float32 |", "| relu(x + z) | float32 |", "| 12 | bfloat16 |", "| rates/chain_100 |", "| rates/softmax | 16 | default | softmax |", "## Peers", "built without a device: not asked", "0 checks failed"):
+    for words in ("| small |", "| mlp | cuda |", "| 50 | true | 49 |", "| dense 2 x 40 by 40 x 13 | float32 |", "| relu(x + z) | float32 |", "| 12 | bfloat16 |", "| rates/chain_100 |", "| rates/softmax | 16 | default | softmax |", "## Peers", "from the device's description alone: not tried", "0 checks failed"):
         assert words in summary, f"{words!r} is not in the summary"
 
 
@@ -202,6 +202,29 @@ def what_does_not_measure_is_named(bundle):
     finally:
         (bundle.folder / "gpu_replay").rename(bundle.top / "bin" / "gpu_replay")
     assert "gpu_replay is not in this bundle" in summary and "| relu(x + z) | float32 |" in summary, summary
+
+
+@test
+def answers_about_cudnn_are_in_the_tables(bundle):
+    """In place of gpu_dnn, which needs a GPU: what it prints."""
+    program = bundle.top / "bin" / "gpu_dnn"
+    kept = program.read_bytes() if program.exists() else None
+    lines = ({"question": "deviceless", "problem": "conv 3x3 float32", "plans": 4, "loaded": 3, "same_bits": 2},
+             {"question": "ways", "problem": "depthwise", "shape": "1 x 6 x 6 x 8 by 3 x 3 x 1 x 8, stride 1", "dtype": "float32", "name": "cuDNN 0", "us": 1.25})
+    program.write_text("#!/bin/sh\ncat <<'EOF'\n" + "".join(json.dumps(line) + "\n" for line in lines) + "EOF\n")
+    program.chmod(0o755)
+    try:
+        _, found = bundle.run(bundle.folder / "dnn", "--quick", "--only", "device,questions")
+    finally:
+        program.unlink()
+        if kept:
+            program.write_bytes(kept)
+            program.chmod(0o755)
+    summary = found["summary.md"]
+    assert "conv 3x3 float32: 4 made, 3 read from text and run, 2 with the bits" in summary, summary
+    row, = [line for line in summary.splitlines() if line.startswith("| depthwise 1 x 6 x 6 x 8 by 3 x 3 x 1 x 8")]
+    own, library = row.split(" | ")[2:4]
+    assert library == "1.25" and float(own) > 0, row
 
 
 @test
