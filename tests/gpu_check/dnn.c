@@ -146,51 +146,59 @@ static cornu_status run(const problem* p, const cn_dnn_graph* graph, cn_dnn_hand
 
 static const cn_dnn_limits limits = {WORKSPACE, false, CN_DNN_PLANS};
 
+/* The text that a descriptor is written as; the caller frees it. */
+static cornu_status read_text(cn_dnn_descriptor from, int attribute, char** out) {
+    int64_t size = 0;
+    cornu_status st;
+
+    *out = NULL;
+    DNN(calls.BackendGetAttribute(from, attribute, CN_DNN_TYPE_CHAR, 0, &size, NULL));
+    if (size < 1 || size > MOST_TEXT) return CN_FAIL(DEVICE_ERROR, "a text of %lld bytes", (long long)size);
+    *out = calloc((size_t)size + 1, 1);
+    if (!*out) return CN_NO_MEMORY((uint64_t)size);
+    st = CN_DNN_OK(calls.BackendGetAttribute(from, attribute, CN_DNN_TYPE_CHAR, size, &size, *out));
+    if (st == CORNU_OK) return CORNU_OK;
+    free(*out);
+    *out = NULL;
+    return st;
+}
+
+static cornu_status set_text(cn_dnn_descriptor to, int attribute, const char* text) {
+    return CN_DNN_OK(calls.BackendSetAttribute(to, attribute, CN_DNN_TYPE_CHAR, (int64_t)strlen(text) + 1, text));
+}
+
 /* The device's description, taken from the device and read back from its text. */
 static cornu_status describe_device(cn_dnn_descriptor* out) {
-    cn_dnn_descriptor device;
+    cn_dnn_descriptor device = NULL;
     int32_t index = 0;
-    int64_t size = 0;
-    char* text;
+    char* text = NULL;
     cornu_status st = CORNU_OK;
 
-    DNN(calls.BackendCreateDescriptor(CN_DNN_BACKEND_DEVICEPROP_DESCRIPTOR, &device));
-    DNN(calls.BackendSetAttribute(device, CN_DNN_ATTR_DEVICEPROP_DEVICE_ID, CN_DNN_TYPE_INT32, 1, &index));
-    DNN(calls.BackendFinalize(device));
-    DNN(calls.BackendGetAttribute(device, CN_DNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CN_DNN_TYPE_CHAR, 0, &size,
-                                  NULL));
-    if (size < 1 || size > MOST_TEXT) return CN_FAIL(DEVICE_ERROR, "a description of %lld bytes", (long long)size);
-    text = calloc((size_t)size + 1, 1);
-    if (!text) return CN_NO_MEMORY((uint64_t)size);
-    CN_STEP(CN_DNN_OK(calls.BackendGetAttribute(device, CN_DNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CN_DNN_TYPE_CHAR,
-                                                size, &size, text)));
+    CN_STEP(CN_DNN_OK(calls.BackendCreateDescriptor(CN_DNN_BACKEND_DEVICEPROP_DESCRIPTOR, &device)));
+    CN_STEP(
+        CN_DNN_OK(calls.BackendSetAttribute(device, CN_DNN_ATTR_DEVICEPROP_DEVICE_ID, CN_DNN_TYPE_INT32, 1, &index)));
+    CN_STEP(CN_DNN_OK(calls.BackendFinalize(device)));
+    CN_STEP(read_text(device, CN_DNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, &text));
     CN_STEP(CN_DNN_OK(calls.BackendCreateDescriptor(CN_DNN_BACKEND_DEVICEPROP_DESCRIPTOR, out)));
-    CN_STEP(CN_DNN_OK(calls.BackendSetAttribute(*out, CN_DNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CN_DNN_TYPE_CHAR,
-                                                (int64_t)strlen(text) + 1, text)));
+    CN_STEP(set_text(*out, CN_DNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, text));
     CN_STEP(CN_DNN_OK(calls.BackendFinalize(*out)));
 done:
+    if (device) (void)calls.BackendDestroyDescriptor(device);
     free(text);
     return st;
 }
 
-/* A plan written as text and read again for the handle's device. */
+/* A plan written as text and read again for the handle's device. *out, unless NULL, is to be destroyed, after a failure
+ * too. */
 static cornu_status reload(cn_dnn_handle_t handle, cn_dnn_descriptor plan, cn_dnn_descriptor* out) {
-    int64_t size = 0;
     char* text;
     cornu_status st = CORNU_OK;
 
-    DNN(calls.BackendGetAttribute(plan, CN_DNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CN_DNN_TYPE_CHAR, 0, &size,
-                                  NULL));
-    if (size < 1 || size > MOST_TEXT) return CN_FAIL(DEVICE_ERROR, "a plan of %lld bytes", (long long)size);
-    text = calloc((size_t)size + 1, 1);
-    if (!text) return CN_NO_MEMORY((uint64_t)size);
-    CN_STEP(CN_DNN_OK(calls.BackendGetAttribute(plan, CN_DNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CN_DNN_TYPE_CHAR,
-                                                size, &size, text)));
+    CN_TRY(read_text(plan, CN_DNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, &text));
     CN_STEP(CN_DNN_OK(calls.BackendCreateDescriptor(CN_DNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, out)));
     CN_STEP(
         CN_DNN_OK(calls.BackendSetAttribute(*out, CN_DNN_ATTR_EXECUTION_PLAN_HANDLE, CN_DNN_TYPE_HANDLE, 1, &handle)));
-    CN_STEP(CN_DNN_OK(calls.BackendSetAttribute(*out, CN_DNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CN_DNN_TYPE_CHAR,
-                                                (int64_t)strlen(text) + 1, text)));
+    CN_STEP(set_text(*out, CN_DNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, text));
     CN_STEP(CN_DNN_OK(calls.BackendFinalize(*out)));
 done:
     free(text);
@@ -216,12 +224,12 @@ static cornu_status ask_deviceless(cn_dnn_handle_t handle, cn_dnn_descriptor dev
     for (int i = 0; i < planned.plan_count && i < made.plan_count; i++) {
         cn_dnn_graph again = {.calls = &calls};
         CN_STEP(run(&p, &made, handle, i, wanted, NULL));
-        if (reload(handle, planned.plans[i], &again.plans[0]) != CORNU_OK) continue;
-        if (run(&p, &again, handle, 0, found, NULL) == CORNU_OK) {
+        if (reload(handle, planned.plans[i], &again.plans[0]) == CORNU_OK &&
+            run(&p, &again, handle, 0, found, NULL) == CORNU_OK) {
             loaded++;
             same += memcmp(wanted, found, p.y_bytes) == 0;
         }
-        (void)calls.BackendDestroyDescriptor(again.plans[0]);
+        if (again.plans[0]) (void)calls.BackendDestroyDescriptor(again.plans[0]);
     }
     printf(
         "{\"question\": \"deviceless\", \"problem\": \"conv 3x3 %s\", \"plans\": %d, \"loaded\": %d, \"same_bits\": "

@@ -13,7 +13,6 @@
 #include "backend/plugin.h"
 #include "base/alloc.h"
 
-#define ALIGNMENT 256u
 #define BYTES_PER_STEP 2048u /* of a captured graph */
 
 struct cn_device {
@@ -175,7 +174,7 @@ cornu_status cn_device_reserve(cn_device* device, uint64_t space_bytes, uint64_t
 static cornu_status alloc_memory(cn_device* device, uint64_t bytes, void** out) {
     *out = NULL;
     CN_CUDA(cn_calls()->SetDevice(device->index));
-    return CN_CUDA_OK(cn_calls()->Malloc(out, bytes ? bytes : ALIGNMENT));
+    return CN_CUDA_OK(cn_calls()->Malloc(out, bytes ? bytes : CN_CUDA_ALIGNMENT));
 }
 
 static void peak(cn_device* device, cn_peak* out) { cn_cuda_peak(device->index, out); }
@@ -287,8 +286,6 @@ static cornu_status get_weights(cn_cuda_executable* e) {
     return CORNU_OK;
 }
 
-static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
-
 /* A value that is copied out of the device's memory: not a constant, which the host has. */
 static bool leaves_device(const cn_plan* plan, int output) { return plan->places[plan->graph->outputs[output]].kind != CN_PLACE_CONSTANT; }
 
@@ -307,17 +304,17 @@ static cornu_status get_memory(cn_cuda_executable* e) {
     for (int i = 0; i < g->input_count; i++) {
         e->inputs[i].space = e->space_bytes;
         e->inputs[i].staging = e->staging_bytes;
-        e->space_bytes += aligned(e->inputs[i].bytes);
-        e->staging_bytes += aligned(e->inputs[i].bytes);
+        e->space_bytes += cn_cuda_aligned(e->inputs[i].bytes);
+        e->staging_bytes += cn_cuda_aligned(e->inputs[i].bytes);
     }
     for (int i = 0; i < g->output_count; i++) {
         e->outputs[i].bytes = leaves_device(e->plan, i) ? cn_type_bytes(&g->types[g->outputs[i]]) : 0;
         e->outputs[i].staging = e->staging_bytes;
-        e->staging_bytes += aligned(e->outputs[i].bytes);
+        e->staging_bytes += cn_cuda_aligned(e->outputs[i].bytes);
     }
     e->scratch_at = e->space_bytes;
-    e->space_bytes += aligned(e->scratch_bytes);
-    CN_CUDA(cn_calls()->Malloc((void**)&e->frame.words, aligned(sizeof(cn_run_words))));
+    e->space_bytes += cn_cuda_aligned(e->scratch_bytes);
+    CN_CUDA(cn_calls()->Malloc((void**)&e->frame.words, cn_cuda_aligned(sizeof(cn_run_words))));
     CN_CUDA(cn_calls()->MallocHost((void**)&e->pinned, sizeof *e->pinned));
     return cn_device_reserve(e->device, e->space_bytes, e->staging_bytes);
 }
@@ -390,7 +387,7 @@ static uint64_t held_bytes(const cn_executable* executable) {
 
 static const cn_backend backend = {
     .name = "cuda",
-    .alignment = ALIGNMENT,
+    .alignment = CN_CUDA_ALIGNMENT,
     .runs_passes = true,
     .open = open_device,
     .close = close_device,

@@ -124,11 +124,18 @@ cornu_status cn_cuda_prepare_resize(cn_cuda_executable* e, cn_cuda_step* step);
 cornu_status cn_cuda_prepare_rnn(cn_cuda_executable* e, cn_cuda_step* step);
 cornu_status cn_cuda_prepare_attention(cn_cuda_executable* e, cn_cuda_step* step);
 
+/* What memory of the device begins at a multiple of; the next of them. */
+#define CN_CUDA_ALIGNMENT 256u
+static inline uint64_t cn_cuda_aligned(uint64_t bytes) {
+    return (bytes + CN_CUDA_ALIGNMENT - 1) / CN_CUDA_ALIGNMENT * CN_CUDA_ALIGNMENT;
+}
+
 /* ---- for prepare functions ---------------------------------------------------------------------------------------- */
 
+static inline bool cn_cuda_has_input(const cn_node* node, int k) { return k < node->input_count && node->inputs[k] != CN_NONE; }
 /* Type of input k, NULL if absent; of the result. */
 static inline const cn_type* cn_cuda_input_type(const cn_cuda_executable* e, const cn_node* node, int k) {
-    return k < node->input_count && node->inputs[k] != CN_NONE ? &e->plan->graph->types[node->inputs[k]] : NULL;
+    return cn_cuda_has_input(node, k) ? &e->plan->graph->types[node->inputs[k]] : NULL;
 }
 static inline const cn_type* cn_cuda_type(const cn_cuda_executable* e, const cn_node* node) { return &e->plan->graph->types[node->output]; }
 /* Zeroed data for a step; NULL when there is no memory. */
@@ -150,7 +157,7 @@ static inline cn_epilogue cn_cuda_epilogue(const cn_act* act) { return (cn_epilo
 
 /* Address of input k, NULL if absent; of the result. */
 static inline const void* cn_cuda_in(const cn_cuda_step* step, const cn_cuda_frame* frame, int k) {
-    return k < step->node->input_count && step->node->inputs[k] != CN_NONE ? frame->values[step->node->inputs[k]] : NULL;
+    return cn_cuda_has_input(step->node, k) ? frame->values[step->node->inputs[k]] : NULL;
 }
 static inline void* cn_cuda_out(const cn_cuda_step* step, const cn_cuda_frame* frame) { return frame->values[step->node->output]; }
 

@@ -39,7 +39,7 @@ static cornu_status finalize(const cn_dnn_graph* g, cn_dnn_descriptor d) {
     return CN_DNN_OK(g->calls->BackendFinalize(d));
 }
 
-static int data_type(int dtype) {
+int cn_dnn_data_type(int dtype) {
     return dtype == CORNU_FLOAT16    ? CN_DNN_DATA_HALF
            : dtype == CORNU_BFLOAT16 ? CN_DNN_DATA_BFLOAT16
                                      : CN_DNN_DATA_FLOAT;
@@ -176,7 +176,7 @@ static cornu_status make_conv(const cn_dnn_target* target, const cn_conv_args* a
     static const int64_t ones[3] = {1, 1, 1};
     const bool flat =
         a->x_dims[0] == 1 && a->k_dims[0] == 1 && a->y_dims[0] == 1 && a->pad[0] == 0; /* else the slice is padding */
-    const int spatial = flat ? 2 : 3, first = 3 - spatial, type = data_type(a->dtype);
+    const int spatial = flat ? 2 : 3, first = 3 - spatial, type = cn_dnn_data_type(a->dtype);
     chain c = {.g = g,
                .left = 1 + bias + residual + relu,
                .type = type,
@@ -218,7 +218,7 @@ static shape dense4(int64_t a, int64_t b, int64_t c, int64_t d) {
 }
 
 static cornu_status make_attention(const cn_dnn_target* target, const cn_dnn_attention* a, cn_dnn_graph* g) {
-    int type = data_type(a->dtype);
+    int type = cn_dnn_data_type(a->dtype);
     shape q = dense4(a->batch, a->heads, a->queries, a->depth), k = dense4(a->batch, a->kv_heads, a->keys, a->depth);
     shape v = dense4(a->batch, a->kv_heads, a->keys, a->width), y = dense4(a->batch, a->heads, a->queries, a->width),
           one = dense4(1, 1, 1, 1);

@@ -56,6 +56,9 @@ typedef struct cn_dnn_binding {
     const void* address; /* on the device, aligned to 16; of CN_DNN_SCALE a float on the host */
 } cn_dnn_binding;
 
+/* CUDNN_DATA of float32, float16 or bfloat16. */
+int cn_dnn_data_type(int dtype);
+
 /* y = relu?(x * w (+ residual) (+ bias)), of which the library has plans for x * w, x * w + bias, relu of that, and
  * both with a residual: x, y and residual channels last, w as [filters, cells, channels / groups], everything in
  * a->dtype (float32, float16 or bfloat16), products summed in float32. Where a weight is infinite, the zeros of the

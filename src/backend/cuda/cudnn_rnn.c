@@ -14,7 +14,6 @@
 #include "base/dtype.h"
 #include "kernels/move.h"
 
-#define ALIGNMENT 256u
 #define MOST_GATES 4
 #define WORK_BYTES (UINT64_C(4) << 20) /* of the library, beside what it keeps of each step */
 
@@ -31,8 +30,6 @@ struct cn_dnn_recurrence {
     uint64_t matrices[MOST_GATES],
         biases[MOST_GATES]; /* of the recurrent product, Keras's order of gates: bytes into the weights */
 };
-
-static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
 bool cn_dnn_rnn_fits(const cn_rnn_args* a, bool mask) {
     bool tanh_act = a->act.fn == CN_EW_tanh, sigmoid_gate = a->gate.fn == CN_EW_sigmoid;
@@ -54,8 +51,8 @@ typedef struct layout {
 } layout;
 
 static layout layout_of(const cn_rnn_args* a) {
-    uint64_t state = aligned(bytes_of(a, a->batch * a->units)),
-             outputs = aligned(bytes_of(a, a->batch * a->steps * a->units));
+    uint64_t state = cn_cuda_aligned(bytes_of(a, a->batch * a->units)),
+             outputs = cn_cuda_aligned(bytes_of(a, a->batch * a->steps * a->units));
     return (layout){outputs, outputs + state, outputs + 2 * state};
 }
 
@@ -66,12 +63,6 @@ uint64_t cn_dnn_rnn_scratch(const cn_rnn_args* a) {
 }
 
 /* ---- descriptors ---- */
-
-static int data_type(int dtype) {
-    return dtype == CORNU_FLOAT16    ? CN_DNN_DATA_HALF
-           : dtype == CORNU_BFLOAT16 ? CN_DNN_DATA_BFLOAT16
-                                     : CN_DNN_DATA_FLOAT;
-}
 
 /* Of each sequence; the caller frees them. NULL without memory. */
 static int32_t* lengths_of(const cn_rnn_args* a) {
@@ -86,9 +77,9 @@ static cornu_status describe_data(cn_dnn_recurrence* r, const cn_rnn_args* a, in
 
     if (!lengths) return CN_NO_MEMORY((size_t)a->batch * sizeof *lengths);
     CN_STEP(CN_DNN_OK(r->calls->CreateRNNDataDescriptor(out)));
-    CN_STEP(
-        CN_DNN_OK(r->calls->SetRNNDataDescriptor(*out, data_type(a->dtype), CN_DNN_RNN_DATA_LAYOUT_BATCH_MAJOR_UNPACKED,
-                                                 (int)a->steps, (int)a->batch, (int)size, lengths, NULL)));
+    CN_STEP(CN_DNN_OK(r->calls->SetRNNDataDescriptor(*out, cn_dnn_data_type(a->dtype),
+                                                     CN_DNN_RNN_DATA_LAYOUT_BATCH_MAJOR_UNPACKED, (int)a->steps,
+                                                     (int)a->batch, (int)size, lengths, NULL)));
 done:
     cn_free(lengths);
     return st;
@@ -111,12 +102,12 @@ static cornu_status describe(cn_dnn_recurrence* r, cn_dnn_handle_t handle, const
     CN_TRY(CN_DNN_OK(r->calls->CreateRNNDescriptor(&r->rnn)));
     CN_TRY(CN_DNN_OK(r->calls->SetRNNDescriptor_v8(
         r->rnn, algorithms[algorithm], cell, CN_DNN_RNN_DOUBLE_BIAS, CN_DNN_UNIDIRECTIONAL, CN_DNN_LINEAR_INPUT,
-        data_type(a->dtype), CN_DNN_DATA_FLOAT, math, (int32_t)(a->units * r->gates), (int32_t)a->units,
+        cn_dnn_data_type(a->dtype), CN_DNN_DATA_FLOAT, math, (int32_t)(a->units * r->gates), (int32_t)a->units,
         (int32_t)a->units, 1, r->dropout, CN_DNN_RNN_PADDED_IO_ENABLED)));
     CN_TRY(describe_data(r, a, a->units * r->gates, &r->x));
     CN_TRY(describe_data(r, a, a->units, &r->y));
     CN_TRY(CN_DNN_OK(r->calls->CreateTensorDescriptor(&r->state)));
-    CN_TRY(CN_DNN_OK(r->calls->SetTensorNdDescriptor(r->state, data_type(a->dtype), 3, dims, strides)));
+    CN_TRY(CN_DNN_OK(r->calls->SetTensorNdDescriptor(r->state, cn_dnn_data_type(a->dtype), 3, dims, strides)));
     CN_TRY(CN_DNN_OK(
         r->calls->GetRNNTempSpaceSizes(handle, r->rnn, CN_DNN_FWD_MODE_INFERENCE, r->x, &r->work_bytes, &reserve)));
     CN_TRY(CN_DNN_OK(r->calls->GetRNNWeightSpaceSize(handle, r->rnn, &r->weight_bytes)));
@@ -190,7 +181,7 @@ static cornu_status write_lengths(cn_dnn_recurrence* r, const cn_rnn_args* a, cu
     cornu_status st = CORNU_OK;
 
     if (!lengths) return CN_NO_MEMORY((size_t)a->batch * sizeof *lengths);
-    CN_STEP(CN_CUDA_OK(cn_calls()->MemcpyAsync(r->weights + aligned(r->weight_bytes), lengths,
+    CN_STEP(CN_CUDA_OK(cn_calls()->MemcpyAsync(r->weights + cn_cuda_aligned(r->weight_bytes), lengths,
                                                (size_t)a->batch * sizeof *lengths, cudaMemcpyDefault, stream)));
     CN_STEP(CN_CUDA_OK(cn_calls()->StreamSynchronize(stream)));
 done:
@@ -213,8 +204,8 @@ cornu_status cn_dnn_rnn_create(cn_cuda_executable* e, const cn_rnn_args* a, int 
     r->gates = cn_rnn_gate_count(a->cell);
     CN_STEP(CN_DNN_OK(r->calls->SetStream(handle, e->frame.queue.stream)));
     CN_STEP(describe(r, handle, a, algorithm));
-    CN_STEP(CN_CUDA_OK(
-        cn_calls()->Malloc((void**)&r->weights, aligned(r->weight_bytes) + (size_t)a->batch * sizeof(int32_t))));
+    CN_STEP(CN_CUDA_OK(cn_calls()->Malloc((void**)&r->weights,
+                                          cn_cuda_aligned(r->weight_bytes) + (size_t)a->batch * sizeof(int32_t))));
     e->dnn_bytes += r->weight_bytes;
     CN_STEP(write_lengths(r, a, e->frame.queue.stream));
     CN_STEP(write_inputs(r, handle, a, e->frame.queue.stream));
@@ -280,7 +271,7 @@ cornu_status cn_dnn_rnn_run(const cn_dnn_recurrence* r, const cn_rnn_args* a, co
     const bool lstm = a->cell == CN_CELL_LSTM;
     cn_dnn_handle_t handle = frame->executable->dnn_handle;
     char* scratch = frame->scratch;
-    const int32_t* lengths = (const int32_t*)(const void*)(r->weights + aligned(r->weight_bytes));
+    const int32_t* lengths = (const int32_t*)(const void*)(r->weights + cn_cuda_aligned(r->weight_bytes));
 
     CN_TRY(CN_DNN_OK(r->calls->SetStream(handle, frame->queue.stream)));
     CN_TRY(copy_weights(r, a, frame));

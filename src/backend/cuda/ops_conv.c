@@ -104,16 +104,14 @@ static cn_act left_act(const cn_cuda_executable* e, cn_id value) {
 
 /* ---- by cuDNN ---- */
 
-static bool has_input(const cn_node* node, int k) { return node->input_count > k && node->inputs[k] != CN_NONE; }
-
 /* What it has plans for without a compiler: products alone, or residual (or none), bias and relu (or none) behind them,
  * in this order. Other activations, and relu without a bias, follow by a kernel of our own. */
-static bool has_relu(const cn_node* node) { return node->attr.conv.act.fn == CN_EW_relu && has_input(node, 2); }
+static bool has_relu(const cn_node* node) { return node->attr.conv.act.fn == CN_EW_relu && cn_cuda_has_input(node, 2); }
 
 /* Only where the products go through tensor cores, as the guess's do: strict float32 has no plans. */
 static bool fits_dnn(const cn_cuda_executable* e, const cn_node* node, const cn_conv_args* a, bool tf32) {
     const cn_place* kernel = &e->plan->places[node->inputs[1]];
-    if (has_input(node, 3) && !has_input(node, 2)) return false;
+    if (cn_cuda_has_input(node, 3) && !cn_cuda_has_input(node, 2)) return false;
     for (int d = 0; d < 3; d++) {
         int64_t reach = (a->y_dims[d] - 1) * a->strides[d] + (a->k_dims[d] - 1) * a->dilation[d] + 1;
         if (a->pad[d] < 0 || a->x_dims[d] + a->pad[d] - reach >= a->strides[d])
@@ -126,8 +124,8 @@ static cornu_status make_graph(const cn_dnn_target* target, const void* args, cn
     const cn_cuda_step* step = args;
     const conv_step* s = step->data;
 
-    return cn_dnn_conv_graph(target, &s->args, has_input(step->node, 2), has_input(step->node, 3), has_relu(step->node),
-                             out);
+    return cn_dnn_conv_graph(target, &s->args, cn_cuda_has_input(step->node, 2), cn_cuda_has_input(step->node, 3),
+                             has_relu(step->node), out);
 }
 
 static cornu_status take(cn_cuda_executable* e, cn_cuda_step* step) {

@@ -18,7 +18,6 @@
 
 #define FEW_ROWS 8
 #define MAX_CALLS 256 /* of the library a run; more are left to the kernel */
-#define ALIGNMENT 256u
 
 typedef struct product_step {
     cn_cuda_product product;
@@ -82,7 +81,7 @@ static uint64_t still_aligned(uint64_t align, cornu_dtype dtype, int64_t element
 static cn_lt_problem problem_of(const product_step* s) {
     const cn_cuda_product* p = &s->product;
     cn_lt_problem out = {.dtype = p->dtype, .rows = p->rows, .columns = p->columns, .inner = p->inner, .swapped_a = p->swapped_a, .swapped_b = p->swapped_b,
-                         .batches = 1, .a_align = ALIGNMENT, .b_align = ALIGNMENT, .y_align = ALIGNMENT};
+                         .batches = 1, .a_align = CN_CUDA_ALIGNMENT, .b_align = CN_CUDA_ALIGNMENT, .y_align = CN_CUDA_ALIGNMENT};
 
     if (s->axis >= 0) {
         out.batches = p->batch_dims[s->axis];
@@ -100,11 +99,11 @@ static cn_lt_problem problem_of(const product_step* s) {
 
 /* Asks with the bias and relu in the library, then without them. */
 static cornu_status try_library(cn_cuda_executable* e, const cn_node* node, product_step* s) {
-    bool found = false, with_bias = node->input_count > 2 && node->inputs[2] != CN_NONE, relu = s->product.act.fn == CN_EW_relu;
+    bool found = false, with_bias = cn_cuda_has_input(node, 2), relu = s->product.act.fn == CN_EW_relu;
     cn_lt_problem problem = problem_of(s);
 
     problem.compute = cn_cuda_compute_of(e, node, s->product.rows, s->product.columns, s->product.inner);
-    problem.residual = node->input_count > 3 && node->inputs[3] != CN_NONE;
+    problem.residual = cn_cuda_has_input(node, 3);
     if (s->product.dtype != CORNU_FLOAT64) { /* no epilogues for it */
         problem.bias = with_bias;
         problem.relu = relu;

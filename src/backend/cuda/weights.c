@@ -15,7 +15,6 @@
 
 #define MOST_DEVICES 64
 #define PINNED_BYTES ((uint64_t)32 << 20)
-#define ALIGNMENT 256u
 
 /* The two buffers and their stream: one upload at a time in a process. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -34,15 +33,13 @@ typedef struct pump {
     uint64_t temporary_bytes;
 } pump;
 
-static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
-
 static cornu_status pump_open(pump* p, int device, uint64_t bytes, uint64_t temporary_bytes) {
     CN_CUDA(cn_calls()->SetDevice(device));
     p->mapped = cn_cuda_shares_memory(device);
     CN_CUDA(cn_calls()->StreamCreateWithFlags(&p->stream, cudaStreamNonBlocking));
     p->temporary_bytes = temporary_bytes;
     if (p->mapped) return temporary_bytes > 0 ? CN_CUDA_OK(cn_calls()->MallocHost(&p->temporary, temporary_bytes)) : CORNU_OK;
-    p->size = bytes < PINNED_BYTES ? aligned(bytes ? bytes : 1) : PINNED_BYTES;
+    p->size = bytes < PINNED_BYTES ? cn_cuda_aligned(bytes ? bytes : 1) : PINNED_BYTES;
     for (int i = 0; i < 2; i++) {
         CN_CUDA(cn_calls()->MallocHost((void**)&p->buffers[i], p->size));
         CN_CUDA(cn_calls()->EventCreateWithFlags(&p->events[i], cudaEventDisableTiming));
@@ -83,7 +80,7 @@ static cornu_status pump_send(pump* p, char* dst, const char* data, uint64_t byt
     }
     if (p->filled > 0 && dst >= p->target + p->filled && (uint64_t)(dst - p->target) < p->size) {
         uint64_t gap = (uint64_t)(dst - p->target) - p->filled;
-        if (gap < ALIGNMENT) {
+        if (gap < CN_CUDA_ALIGNMENT) {
             memset(p->buffers[p->current] + p->filled, 0, gap);
             p->filled += gap;
         }
@@ -128,7 +125,7 @@ static cornu_status send_all(int device, const cn_resident* residents, int count
     cornu_status st = CORNU_OK;
 
     for (int i = 0; i < count; i++) {
-        total += aligned(residents[i].bytes);
+        total += cn_cuda_aligned(residents[i].bytes);
         if (residents[i].form != CN_CUDA_DENSE && residents[i].bytes > temporary) temporary = residents[i].bytes;
     }
     (void)pthread_mutex_lock(&lock);
@@ -158,12 +155,12 @@ static cornu_status make(const cn_residence* residence, cn_resident* residents, 
     cornu_status st;
 
     *block = NULL;
-    for (int i = 0; i < count; i++) total += aligned(residents[i].bytes);
-    CN_TRY(take_block(residence->index, total ? total : ALIGNMENT, block));
+    for (int i = 0; i < count; i++) total += cn_cuda_aligned(residents[i].bytes);
+    CN_TRY(take_block(residence->index, total ? total : CN_CUDA_ALIGNMENT, block));
     total = 0;
     for (int i = 0; i < count; i++) {
         residents[i].address = (char*)*block + total;
-        total += aligned(residents[i].bytes);
+        total += cn_cuda_aligned(residents[i].bytes);
     }
     st = send_all(residence->index, residents, count);
     if (st == CORNU_OK) return st;
